@@ -1,0 +1,119 @@
+/**
+ * The errors a caller can act on. One class per boundary, told apart by `reason`; everything else is a defect.
+ */
+import { Schema } from "effect"
+
+/**
+ * What can be wrong with what a caller handed in. The HTTP face answers each as a stable `code`:
+ * the same words in upper snake case (`NameEmpty` is `NAME_EMPTY`).
+ */
+export const InvalidInputReason = Schema.Literal(
+  "NameEmpty",
+  "NameTooLong",
+  "NamePattern",
+  "NameType",
+  "ArnPattern",
+  "ArnService",
+  "ArnRegionMismatch",
+  "PayloadNotJson",
+  "PayloadTooLarge",
+  "PayloadTooDeep",
+  "PayloadInvalid",
+  "DateInvalid",
+  "DateNoOffset",
+  "DateRange",
+  "IntervalInvalid",
+  "IntervalTooSmall",
+  "ScheduleAmbiguous",
+  "MaxRunsInvalid",
+  "TimeoutInvalid",
+  "RetryInvalid",
+  "TagsInvalid",
+  "QueryInvalid",
+  "CursorInvalid",
+  "RuntimeUnsupported",
+  "MemoryInvalid",
+  "HandlerInvalid",
+  "RoleInvalid",
+  "EnvReserved",
+  "EnvInvalid",
+  "CodeInvalid",
+  "ZipInvalid",
+  "ZipSymlink",
+  "ZipTooLarge",
+  "Unsupported"
+)
+export type InvalidInputReason = typeof InvalidInputReason.Type
+
+/**
+ * Something a caller handed in cannot be accepted. Nothing was stored, deployed or invoked.
+ * `message` says what was expected and what came; it never repeats more than 100 characters of the input.
+ */
+export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInput", {
+  reason: InvalidInputReason,
+  /** The field at fault, as the caller named it. */
+  field: Schema.String,
+  message: Schema.String
+}) {}
+
+/** No Task has this id (it never did, or retention has removed it). */
+export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFound", {
+  id: Schema.String
+}) {
+  override get message(): string {
+    return `No Task has the id ${this.id}. It never existed, or retention has removed it.`
+  }
+}
+
+/** No TaskSchedule has this id. */
+export class TaskScheduleNotFound extends Schema.TaggedError<TaskScheduleNotFound>()("TaskScheduleNotFound", {
+  id: Schema.String
+}) {
+  override get message(): string {
+    return `No TaskSchedule has the id ${this.id}.`
+  }
+}
+
+/** The Task has already ended, so it cannot be cancelled any more. */
+export class TaskFinished extends Schema.TaggedError<TaskFinished>()("TaskFinished", {
+  id: Schema.String,
+  status: Schema.Literal("Succeeded", "Failed", "Skipped")
+}) {
+  override get message(): string {
+    return `Task ${this.id} has already ended (${this.status}); there is nothing left to cancel.`
+  }
+}
+
+/** The scheduler's scope has closed: it accepts no more work. Nothing was stored. */
+export class SchedulerClosed extends Schema.TaggedError<SchedulerClosed>()("SchedulerClosed", {}) {
+  override get message(): string {
+    return "The scheduler is shut down (its Layer's scope has closed). Schedule before closing, or build the Layer again."
+  }
+}
+
+/** The awaited Task ended without a result. */
+export class TaskNotSucceeded extends Schema.TaggedError<TaskNotSucceeded>()("TaskNotSucceeded", {
+  id: Schema.String,
+  status: Schema.Literal("Failed", "Cancelled", "Skipped"),
+  /** The failure's or skip's reason; `Cancelled` for a cancelled Task. */
+  reason: Schema.String,
+  message: Schema.String
+}) {}
+
+/** The awaited Task succeeded, but its result does not match the function's result Schema, or is not JSON. */
+export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultInvalid", {
+  id: Schema.String,
+  message: Schema.String
+}) {}
+
+/** The store did not do what was asked. `Unavailable` is worth a retry; `Corrupt` is not. */
+export class TaskRepositoryError extends Schema.TaggedError<TaskRepositoryError>()("TaskRepositoryError", {
+  reason: Schema.Literal("Unavailable", "LeaseLost", "Corrupt"),
+  message: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {}
+
+/** Part of the scheduler does not do its work; the message says which part and since when. */
+export class SchedulerNotReady extends Schema.TaggedError<SchedulerNotReady>()("SchedulerNotReady", {
+  message: Schema.String
+}) {}

@@ -1,0 +1,166 @@
+/**
+ * The life of a Task: the one table of transitions, pure. Every store makes exactly these changes; a change that the
+ * table does not allow is refused (`undefined`), never merged.
+ */
+import type { InstanceId, TaskId } from "./Ids.ts"
+import type { InvocationBody } from "./Invocation.ts"
+import type {
+  Attempt,
+  AttemptEnd,
+  CancelledTask,
+  FinishedTask,
+  LiveTask,
+  RunningTask,
+  ScheduledTask,
+  SkippedTask,
+  SkipReason,
+  Task,
+  TaskFailure,
+  TaskStatus
+} from "./Task.ts"
+import type { EpochMillis } from "./Time.ts"
+
+/** From which state to which. `Scheduled` to itself is a change of ownership. */
+export const transitions: Readonly<Record<TaskStatus, ReadonlyArray<TaskStatus>>> = {
+  Scheduled: ["Scheduled", "Running", "Cancelled", "Skipped", "Failed"],
+  Running: ["Scheduled", "Succeeded", "Failed", "Cancelled"],
+  Succeeded: [],
+  Failed: [],
+  Cancelled: [],
+  Skipped: []
+}
+
+/** Where a Task goes after an attempt. */
+export type SettledTo =
+  | { readonly _tag: "Succeeded"; readonly result: InvocationBody }
+  | { readonly _tag: "Failed"; readonly failure: TaskFailure }
+  | {
+    readonly _tag: "Retry"
+    readonly dueAt: EpochMillis
+    /** Whether its owner keeps the claim, because the next attempt is near. */
+    readonly keep: boolean
+  }
+
+/** The end of an attempt and what follows from it. */
+export interface Settlement {
+  readonly id: TaskId
+  /** The token the attempt was started under. */
+  readonly token: number
+  readonly end: AttemptEnd
+  readonly to: SettledTo
+}
+
+/** Takes a Task that nobody owns. */
+export const claim = (task: Task, owner: InstanceId): ScheduledTask | undefined =>
+  task.status === "Scheduled" && task.owner === undefined ? { ...task, owner, token: task.token + 1 } : undefined
+
+/**
+ * Gives a claimed Task back before it has started.
+ *
+ * @param claimableAt when it may be picked up again; never before it is due
+ */
+export const release = (task: Task, token: number, claimableAt: EpochMillis): ScheduledTask | undefined =>
+  task.status === "Scheduled" && task.owner !== undefined && task.token === token
+    ? { ...task, owner: undefined, token: task.token + 1, claimableAt: Math.max(claimableAt, task.dueAt) }
+    : undefined
+
+/** The start mark: from here on an attempt exists. */
+export const start = (task: Task, owner: InstanceId, token: number, now: EpochMillis): RunningTask | undefined =>
+  task.status === "Scheduled" && task.owner === owner && task.token === token
+    ? {
+      ...task,
+      status: "Running",
+      attempts: [...task.attempts, { number: task.attempts.length + 1, startedAt: now, ended: undefined }]
+    }
+    : undefined
+
+/** An occurrence does not run, by a policy. */
+export const skip = (
+  task: Task,
+  owner: InstanceId,
+  token: number,
+  skipped: SkipReason,
+  now: EpochMillis
+): SkippedTask | undefined =>
+  task.status === "Scheduled" && task.owner === owner && task.token === token
+    ? { ...task, status: "Skipped", skipped, finishedAt: now, owner: undefined, token: task.token + 1 }
+    : undefined
+
+const endLatest = (attempts: ReadonlyArray<Attempt>, end: AttemptEnd): ReadonlyArray<Attempt> => {
+  const latest = attempts[attempts.length - 1]
+  return latest === undefined || latest.ended !== undefined
+    ? attempts
+    // A clock that stepped back must not make an attempt end before it began.
+    : [...attempts.slice(0, -1), { ...latest, ended: { ...end, at: Math.max(end.at, latest.startedAt) } }]
+}
+
+/** Ends the running attempt, if the writer still owns it. */
+export const settle = (
+  task: Task,
+  owner: InstanceId,
+  settlement: Settlement
+): ScheduledTask | FinishedTask | undefined => {
+  if (task.status !== "Running" || task.owner !== owner || task.token !== settlement.token) return undefined
+  const attempts = endLatest(task.attempts, settlement.end)
+  const { to } = settlement
+  switch (to._tag) {
+    case "Succeeded":
+      return {
+        ...task,
+        status: "Succeeded",
+        attempts,
+        owner: undefined,
+        result: to.result,
+        finishedAt: settlement.end.at
+      }
+    case "Failed":
+      return {
+        ...task,
+        status: "Failed",
+        attempts,
+        owner: undefined,
+        failure: to.failure,
+        finishedAt: settlement.end.at
+      }
+    case "Retry":
+      return {
+        ...task,
+        status: "Scheduled",
+        attempts,
+        dueAt: to.dueAt,
+        claimableAt: to.dueAt,
+        owner: to.keep ? task.owner : undefined,
+        token: task.token + 1
+      }
+  }
+}
+
+/** Cancels; an attempt that runs is ended as `unknown`, because a plain invocation runs on. */
+export const cancel = (task: Task, now: EpochMillis): CancelledTask | undefined =>
+  task.status === "Scheduled" || task.status === "Running"
+    ? {
+      ...task,
+      status: "Cancelled",
+      owner: undefined,
+      token: task.token + 1,
+      finishedAt: now,
+      attempts: endLatest(task.attempts, {
+        at: now,
+        outcome: "unknown",
+        error: { reason: "Cancelled", message: "Cancelled while it ran", errorType: undefined },
+        requestId: undefined,
+        executedVersion: undefined,
+        logTail: undefined
+      })
+    }
+    : undefined
+
+/**
+ * Another instance takes over what a dead owner left: what had not started is free again, what ran is owned by the
+ * taker, whose turn it is to settle it as `unknown`.
+ */
+export const takeOver = (task: Task, taker: InstanceId): LiveTask | undefined => {
+  if (task.owner === undefined) return undefined
+  if (task.status === "Scheduled") return { ...task, owner: undefined, token: task.token + 1 }
+  return task.status === "Running" ? { ...task, owner: taker, token: task.token + 1 } : undefined
+}

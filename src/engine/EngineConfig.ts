@@ -1,0 +1,69 @@
+/** The engine's settings: a service with defaults, so that nobody has to provide it. */
+import { Context, Layer } from "effect"
+import type { RetryPolicy } from "../domain/RetryPolicy.ts"
+import { defaultRetryPolicy } from "../domain/RetryPolicy.ts"
+import type { Millis } from "../domain/Time.ts"
+
+export interface EngineSettings {
+  /** Upper bound on invocations in flight in this process. */
+  readonly concurrency: number
+  /** What a Task or schedule gets that names no retry policy of its own. */
+  readonly retry: RetryPolicy
+  /** Milliseconds past the function's own timeout after which an answer is given up. */
+  readonly attemptMargin: Millis
+  /** Milliseconds: how far ahead of its due time a Task is claimed. */
+  readonly horizon: Millis
+  /** How many Tasks may be claimed and not yet started. */
+  readonly nearFutureCapacity: number
+  /** Milliseconds: the longest the dispatcher sleeps while Tasks wait; bounds the harm of a stepped clock. */
+  readonly longestSleep: Millis
+  /** Milliseconds between two looks at a store that others write to as well. */
+  readonly pollInterval: Millis
+  /** Milliseconds that a lease lasts unless it is renewed. */
+  readonly leaseDuration: Millis
+  /** Milliseconds: a start mark that took longer to be answered is not acted on. */
+  readonly startMarkLimit: Millis
+  /** Milliseconds that a shutdown waits for what runs before it interrupts it. */
+  readonly shutdownGrace: Millis
+  /** Milliseconds: the shortest interval of a schedule. */
+  readonly minimumInterval: Millis
+  /** Finished Tasks are kept for this many milliseconds at the most ... */
+  readonly retentionAge: Millis
+  /** ... and this many of them at the most. */
+  readonly retentionCount: number
+  /** Milliseconds between two rounds of pruning. */
+  readonly pruneInterval: Millis
+  /** How many events a slow subscriber may lag behind before it loses the oldest. */
+  readonly eventBuffer: number
+}
+
+export class EngineConfig extends Context.Reference<EngineConfig>()("effect-lambda-scheduler/engine/EngineConfig", {
+  defaultValue: (): EngineSettings => EngineConfig.defaults
+}) {
+  static readonly defaults: EngineSettings = {
+    concurrency: 100,
+    retry: defaultRetryPolicy,
+    attemptMargin: 10_000,
+    horizon: 60_000,
+    nearFutureCapacity: 10_000,
+    longestSleep: 600_000,
+    pollInterval: 1_000,
+    leaseDuration: 6_000,
+    startMarkLimit: 1_000,
+    shutdownGrace: 30_000,
+    minimumInterval: 1_000,
+    retentionAge: 7 * 86_400_000,
+    retentionCount: 100_000,
+    pruneInterval: 600_000,
+    eventBuffer: 16_384
+  }
+
+  /**
+   * Changes some settings and keeps the defaults of the rest.
+   *
+   * @example
+   * LambdaScheduler.layer.pipe(Layer.provide(EngineConfig.layer({ concurrency: 16 })))
+   */
+  static readonly layer = (settings: Partial<EngineSettings>): Layer.Layer<never> =>
+    Layer.succeed(EngineConfig, { ...EngineConfig.defaults, ...settings })
+}

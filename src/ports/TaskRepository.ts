@@ -1,0 +1,257 @@
+/**
+ * The store: Tasks, TaskSchedules, leases. One contract for every adapter (`test/ports/taskRepositoryContract.ts`).
+ *
+ * Time comes in as `now` where it decides what is due; leases are judged by the store's own clock.
+ */
+import { Context } from "effect"
+import type { Effect, Option } from "effect"
+import type { InvalidInput, TaskRepositoryError } from "../domain/Errors.ts"
+import type { InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
+import type {
+  CancelledTask,
+  FinishedTask,
+  RunningTask,
+  ScheduledTask,
+  SkippedTask,
+  Task,
+  TaskStatus
+} from "../domain/Task.ts"
+import type { Settlement } from "../domain/TaskLifecycle.ts"
+import type { Successor, TaskSchedule, TaskScheduleStatus } from "../domain/TaskSchedule.ts"
+import type { EpochMillis, Millis } from "../domain/Time.ts"
+
+/** An instance's right to run what it claimed. */
+export interface Lease {
+  readonly instanceId: InstanceId
+  /** By the store's clock. `Infinity` in a store that no other process can see. */
+  readonly expiresAt: EpochMillis
+}
+
+/** What an insert claims for its writer at once: everything claimable up to `until`. */
+export interface ClaimOnInsert {
+  readonly lease: Lease
+  readonly until: EpochMillis
+}
+
+/** `Present`: a Task of this id is already there, as it is now; nothing was changed. */
+export type InsertVerdict =
+  | { readonly _tag: "Inserted"; readonly task: ScheduledTask }
+  | { readonly _tag: "Present"; readonly task: Task }
+
+export interface ClaimRequest {
+  readonly lease: Lease
+  readonly now: EpochMillis
+  /** Milliseconds: also claims what becomes claimable within this time. */
+  readonly ahead: Millis
+  readonly limit: number
+  /** Names of functions that must not be claimed now: capped, or their breaker is open. */
+  readonly excludeFunctions: ReadonlyArray<string>
+}
+
+export interface Claimed {
+  /** In the order in which they are due. */
+  readonly tasks: ReadonlyArray<ScheduledTask>
+  /** When the earliest Task that is still unclaimed becomes claimable; `undefined` when there is none. */
+  readonly nextAt: EpochMillis | undefined
+}
+
+export interface StartMark {
+  readonly id: TaskId
+  readonly token: number
+  /** For an occurrence of an anchored schedule: stored with the start (or the skip). */
+  readonly successor: Successor | undefined
+}
+
+/** `next` is the successor, claimed by the writer, if it was stored. */
+export type StartVerdict =
+  | { readonly _tag: "Started"; readonly task: RunningTask; readonly next: ScheduledTask | undefined }
+  | { readonly _tag: "Skipped"; readonly task: SkippedTask; readonly next: ScheduledTask | undefined }
+  /** No longer ours: cancelled, taken over, edited; or the lease has ended. */
+  | { readonly _tag: "Fenced" }
+
+/** An attempt's end, with the successor of a `spaced` occurrence. */
+export interface SettleRequest extends Settlement {
+  readonly successor: Successor | undefined
+}
+
+export type SettleVerdict =
+  | {
+    readonly _tag: "Accepted"
+    readonly task: ScheduledTask | FinishedTask
+    readonly next: ScheduledTask | undefined
+  }
+  | { readonly _tag: "Fenced" }
+
+/** What to cancel. A schedule is cancelled with its live occurrences, all at once. */
+export type CancelTarget =
+  | { readonly _tag: "Task"; readonly id: TaskId; readonly successor: Successor | undefined }
+  | { readonly _tag: "Schedule"; readonly id: TaskScheduleId }
+  | { readonly _tag: "Function"; readonly name: string }
+  | { readonly _tag: "Named"; readonly name: string }
+
+export interface Cancelled {
+  readonly tasks: ReadonlyArray<CancelledTask>
+  readonly schedules: ReadonlyArray<TaskSchedule>
+  /** The successor of a single cancelled occurrence, claimed by the writer, if it was stored. */
+  readonly next: ScheduledTask | undefined
+}
+
+export interface TaskFilter {
+  /** The bare name of the function. */
+  readonly functionName?: string | undefined
+  readonly name?: string | undefined
+  readonly status?: ReadonlyArray<TaskStatus> | undefined
+  readonly scheduleId?: TaskScheduleId | undefined
+  /** All of these, with these values. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
+  /** Due at or after, epoch milliseconds. */
+  readonly dueFrom?: EpochMillis | undefined
+  /** Due before, epoch milliseconds. */
+  readonly dueBefore?: EpochMillis | undefined
+}
+
+export interface TaskScheduleFilter {
+  readonly functionName?: string | undefined
+  readonly name?: string | undefined
+  readonly status?: ReadonlyArray<TaskScheduleStatus> | undefined
+  readonly tags?: Readonly<Record<string, string>> | undefined
+}
+
+export interface PageRequest {
+  /** 1 to 1,000. */
+  readonly limit: number
+  /** Goes on after the page that gave this; opaque. */
+  readonly cursor?: string | undefined
+}
+
+export interface Page<A> {
+  /** Newest first. */
+  readonly items: ReadonlyArray<A>
+  /** Absent on the last page. */
+  readonly cursor: string | undefined
+}
+
+/** What happened to a Task. */
+export type TaskChangeKind =
+  | "scheduled"
+  | "started"
+  | "succeeded"
+  | "failed"
+  | "retrying"
+  | "cancelled"
+  | "skipped"
+
+export interface TaskChange {
+  /** Grows by one with every change in this store: a gap tells a reader that it missed some. */
+  readonly sequence: number
+  readonly kind: TaskChangeKind
+  /** The Task right after the change. */
+  readonly task: Task
+}
+
+export interface Changes {
+  readonly changes: ReadonlyArray<TaskChange>
+  /** Where to go on reading. */
+  readonly last: number
+  /** The store no longer has everything since `after`: what is missing must be read with `get`. */
+  readonly truncated: boolean
+}
+
+export interface PruneRequest {
+  readonly now: EpochMillis
+  /** Milliseconds: what finished longer ago goes. */
+  readonly maxAge: Millis
+  /** How many finished Tasks stay at the most. */
+  readonly maxCount: number
+  /** How many to remove in one call. */
+  readonly limit: number
+}
+
+/** What a dead owner left behind, or what an owner no longer knows of. */
+export interface Reaped {
+  /** Claims that are free again. */
+  readonly released: number
+  /** Running Tasks, owned by the caller now, to be settled as `unknown`. */
+  readonly orphans: ReadonlyArray<RunningTask>
+}
+
+type Io<A> = Effect.Effect<A, TaskRepositoryError>
+
+export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/TaskRepository")<TaskRepository, {
+  /** Whether another process can see this store. If not, leases never end and nobody needs to renew them. */
+  readonly shared: boolean
+
+  /** One line for people, such as "memory (lost when this process ends)". */
+  readonly description: string
+
+  // Leases. A lease that has ended is never revived: `renewLease` fails with `LeaseLost`.
+
+  readonly openLease: (instanceId: InstanceId, duration: Millis) => Io<Lease>
+  readonly renewLease: (lease: Lease, duration: Millis) => Io<Lease>
+  readonly closeLease: (lease: Lease) => Io<void>
+
+  // Tasks
+
+  /** Stores Tasks; one verdict each, in order. Repeatable: an id that is there is `Present`. */
+  readonly insert: (
+    tasks: ReadonlyArray<ScheduledTask>,
+    claim: ClaimOnInsert | undefined
+  ) => Io<ReadonlyArray<InsertVerdict>>
+
+  /** Takes what is due, in order of `claimableAt`. No Task is given to two callers. */
+  readonly claimDue: (request: ClaimRequest) => Io<Claimed>
+
+  /** Marks claimed Tasks as started, or skips them by their schedule's overlap rule; one verdict each, in order. */
+  readonly start: (lease: Lease, marks: ReadonlyArray<StartMark>, now: EpochMillis) => Io<ReadonlyArray<StartVerdict>>
+
+  /** Ends attempts; one verdict each, in order. */
+  readonly settle: (lease: Lease, settlements: ReadonlyArray<SettleRequest>) => Io<ReadonlyArray<SettleVerdict>>
+
+  /** Gives claimed Tasks back that have not started; those that are no longer the caller's are passed over. */
+  readonly release: (
+    lease: Lease,
+    tasks: ReadonlyArray<{ readonly id: TaskId; readonly token: number }>,
+    claimableAt: EpochMillis
+  ) => Io<void>
+
+  /** Cancels what is live; once it has answered, no start mark is accepted any more for what it cancelled. */
+  readonly cancel: (target: CancelTarget, now: EpochMillis) => Io<Cancelled>
+
+  /** Frees what owners without a living lease hold. */
+  readonly reap: (lease: Lease, limit: number) => Io<Reaped>
+
+  /** Frees what the caller owns in the store but does not know of. */
+  readonly reconcileOwn: (lease: Lease, known: ReadonlySet<TaskId>) => Io<Reaped>
+
+  readonly get: (id: TaskId) => Io<Option.Option<Task>>
+
+  /** Newest first. A cursor that is not one of ours is `InvalidInput` with reason `CursorInvalid`. */
+  readonly list: (filter: TaskFilter, page: PageRequest) => Effect.Effect<Page<Task>, TaskRepositoryError | InvalidInput>
+
+  /**
+   * What changed after a sequence number; answers at once if anything did, and otherwise as soon as something does.
+   *
+   * @param after 0 for all that the store still knows, `"latest"` for what is still to come
+   */
+  readonly changes: (after: number | "latest") => Io<Changes>
+
+  /** Removes finished Tasks that are too old or too many, oldest first; answers how many. */
+  readonly prune: (request: PruneRequest) => Io<number>
+
+  // TaskSchedules
+
+  /** Stores a schedule with its first occurrence, claimed as `insert` does. Repeatable by id. */
+  readonly insertSchedule: (
+    schedule: TaskSchedule,
+    first: ScheduledTask,
+    claim: ClaimOnInsert | undefined
+  ) => Io<{ readonly schedule: TaskSchedule; readonly first: InsertVerdict }>
+
+  readonly getSchedule: (id: TaskScheduleId) => Io<Option.Option<TaskSchedule>>
+
+  readonly listSchedules: (
+    filter: TaskScheduleFilter,
+    page: PageRequest
+  ) => Effect.Effect<Page<TaskSchedule>, TaskRepositoryError | InvalidInput>
+}>() {}
+
