@@ -23,7 +23,11 @@ const decodeDuration = (input: unknown): Option.Option<Duration.Duration> => {
     if (humanDuration.test(input)) return Option.some(Duration.decode(input as Duration.DurationInput))
     return isoDuration.test(input) ? Duration.fromIso(input) : Option.none()
   }
-  if (typeof input === "number") return Number.isFinite(input) && input >= 0 ? Option.some(Duration.millis(input)) : Option.none()
+  if (typeof input === "number") {
+    return Number.isFinite(input) && input >= 0
+      ? Option.some(Duration.millis(input))
+      : Option.none()
+  }
   if (typeof input === "bigint") return input >= 0n ? Option.some(Duration.nanos(input)) : Option.none()
   return Duration.isDuration(input) || Array.isArray(input)
     ? Duration.decodeUnknown(input)
@@ -105,8 +109,12 @@ export const parseInstant = (input: unknown, field: string): Either.Either<Epoch
   const asUtc = Date.parse(utc)
   if (Number.isNaN(asUtc)) return refuse(/^[+-]/.test(input) ? "DateRange" : "DateInvalid", expected)
   // A day that does not exist is read as another one.
-  if (DateTime.unsafeMake(asUtc).pipe(DateTime.getPartUtc("day")) !== Number(day)) return refuse("DateInvalid", expected)
-  const [offsetHours, offsetMinutes] = offset === "Z" ? [0, 0] : [Number(offset.slice(1, 3)), Number(offset.slice(4, 6))]
+  if (DateTime.unsafeMake(asUtc).pipe(DateTime.getPartUtc("day")) !== Number(day)) {
+    return refuse("DateInvalid", expected)
+  }
+  const [offsetHours, offsetMinutes] = offset === "Z"
+    ? [0, 0]
+    : [Number(offset.slice(1, 3)), Number(offset.slice(4, 6))]
   if (offsetHours > 23 || offsetMinutes > 59) return refuse("DateInvalid", `${expected}, with a valid offset`)
   const sign = offset.startsWith("-") ? 1 : -1
   return inRange(asUtc + sign * (offsetHours * 60 + offsetMinutes) * 60_000)

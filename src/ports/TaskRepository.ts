@@ -125,7 +125,7 @@ export interface PageRequest {
 }
 
 export interface Page<A> {
-  /** Newest first. */
+  /** Newest first: by id, descending (ids are UUIDs of version 7, which begin with their time). */
   readonly items: ReadonlyArray<A>
   /** Absent on the last page. */
   readonly cursor: string | undefined
@@ -215,7 +215,7 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
   ) => Io<void>
 
   /** Cancels what is live; once it has answered, no start mark is accepted any more for what it cancelled. */
-  readonly cancel: (target: CancelTarget, now: EpochMillis) => Io<Cancelled>
+  readonly cancel: (lease: Lease, target: CancelTarget, now: EpochMillis) => Io<Cancelled>
 
   /** Frees what owners without a living lease hold. */
   readonly reap: (lease: Lease, limit: number) => Io<Reaped>
@@ -225,8 +225,11 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
 
   readonly get: (id: TaskId) => Io<Option.Option<Task>>
 
-  /** Newest first. A cursor that is not one of ours is `InvalidInput` with reason `CursorInvalid`. */
-  readonly list: (filter: TaskFilter, page: PageRequest) => Effect.Effect<Page<Task>, TaskRepositoryError | InvalidInput>
+  /** Newest first, by id. A cursor that is not one of ours is `InvalidInput` with reason `CursorInvalid`. */
+  readonly list: (
+    filter: TaskFilter,
+    page: PageRequest
+  ) => Effect.Effect<Page<Task>, TaskRepositoryError | InvalidInput>
 
   /**
    * What changed after a sequence number; answers at once if anything did, and otherwise as soon as something does.
@@ -254,4 +257,3 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
     page: PageRequest
   ) => Effect.Effect<Page<TaskSchedule>, TaskRepositoryError | InvalidInput>
 }>() {}
-

@@ -1,0 +1,149 @@
+/** The store in this process's memory: everything is lost when the process ends. */
+import type { Context } from "effect"
+import { Clock, Effect, Layer, Option, Ref, Schema } from "effect"
+import { InvalidInput, TaskRepositoryError } from "../../domain/Errors.ts"
+import { TaskId, TaskScheduleId } from "../../domain/Ids.ts"
+import type { Task } from "../../domain/Task.ts"
+import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
+import { shown } from "../../domain/Time.ts"
+import type { PageRequest, TaskFilter, TaskScheduleFilter } from "../../ports/TaskRepository.ts"
+import { TaskRepository } from "../../ports/TaskRepository.ts"
+import { MemoryStore } from "./MemoryStore.ts"
+
+const hasTags = (
+  subject: { readonly tags: Readonly<Record<string, string>> },
+  tags: Readonly<Record<string, string>> | undefined
+): boolean =>
+  tags === undefined ||
+  Object.keys(tags).every((key) => Object.hasOwn(subject.tags, key) && subject.tags[key] === tags[key])
+
+const taskMatches = (filter: TaskFilter) => (task: Task): boolean =>
+  (filter.scheduleId === undefined || task.scheduleId === filter.scheduleId) &&
+  (filter.name === undefined || task.name === filter.name) &&
+  (filter.functionName === undefined || task.function.name === filter.functionName) &&
+  (filter.status === undefined || filter.status.includes(task.status)) &&
+  (filter.dueFrom === undefined || task.dueAt >= filter.dueFrom) &&
+  (filter.dueBefore === undefined || task.dueAt < filter.dueBefore) &&
+  hasTags(task, filter.tags)
+
+const scheduleMatches = (filter: TaskScheduleFilter) => (schedule: TaskSchedule): boolean =>
+  (filter.name === undefined || schedule.name === filter.name) &&
+  (filter.functionName === undefined || schedule.function.name === filter.functionName) &&
+  (filter.status === undefined || filter.status.includes(schedule.status)) &&
+  hasTags(schedule, filter.tags)
+
+const parseCursor = <Id extends string>(
+  page: PageRequest,
+  isId: (cursor: unknown) => cursor is Id
+): Effect.Effect<Id | undefined, InvalidInput> =>
+  page.cursor === undefined || isId(page.cursor)
+    ? Effect.succeed(page.cursor)
+    : Effect.fail(
+      new InvalidInput({
+        reason: "CursorInvalid",
+        field: "cursor",
+        message: `cursor: expected one that a page before has given, got ${shown(page.cursor)}`
+      })
+    )
+
+const isTaskId = Schema.is(TaskId)
+const isTaskScheduleId = Schema.is(TaskScheduleId)
+
+const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(function*() {
+  const ref = yield* Ref.make(new MemoryStore())
+  const transact = <A>(change: (store: MemoryStore) => A): Effect.Effect<A> =>
+    Ref.modify(ref, (store) => [change(store), store])
+  const transactAt = <A>(change: (store: MemoryStore, now: number) => A): Effect.Effect<A> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => transact((store) => change(store, now)))
+
+  return TaskRepository.of({
+    shared: false,
+    description: "memory (lost when this process ends)",
+
+    openLease: (instanceId, duration) => transactAt((store, now) => store.openLease(instanceId, now + duration)),
+
+    renewLease: (lease, duration) =>
+      Effect.flatMap(
+        transactAt((store, now) => store.renewLease(lease, now + duration, now)),
+        (renewed) =>
+          renewed === undefined
+            ? Effect.fail(
+              new TaskRepositoryError({
+                reason: "LeaseLost",
+                message: `The lease of instance ${lease.instanceId} has ended; open one with a new instance id.`
+              })
+            )
+            : Effect.succeed(renewed)
+      ),
+
+    closeLease: (lease) => transact((store) => store.closeLease(lease)),
+
+    insert: (tasks, claim) => transact((store) => tasks.map((task) => store.insert(task, claim))),
+
+    claimDue: (request) =>
+      transactAt((store, now) =>
+        store.isLeaseAlive(request.lease.instanceId, now)
+          ? store.claimDue(request)
+          : { tasks: [], nextAt: undefined }
+      ),
+
+    start: (lease, marks, now) =>
+      transactAt((store, storeNow) =>
+        store.isLeaseAlive(lease.instanceId, storeNow)
+          ? marks.map((mark) => store.start(lease, mark, now))
+          : marks.map(() => ({ _tag: "Fenced" as const }))
+      ),
+
+    settle: (lease, settlements) =>
+      transact((store) => settlements.map((settlement) => store.settle(lease, settlement))),
+
+    release: (lease, tasks, claimableAt) =>
+      transact((store) => tasks.forEach(({ id, token }) => store.release(lease, id, token, claimableAt))),
+
+    cancel: (lease, target, now) => transact((store) => store.cancel(lease, target, now)),
+
+    reap: (lease, limit) =>
+      transactAt((store, now) =>
+        store.takeOver(lease.instanceId, (_, owner) => !store.isLeaseAlive(owner, now), limit)
+      ),
+
+    reconcileOwn: (lease, known) =>
+      transact((store) =>
+        store.takeOver(lease.instanceId, (task, owner) => owner === lease.instanceId && !known.has(task.id), Infinity)
+      ),
+
+    get: (id) => transact((store) => Option.fromNullable(store.tasks.get(id))),
+
+    list: (filter, page) =>
+      Effect.flatMap(
+        parseCursor(page, isTaskId),
+        (below) => transact((store) => store.tasks.page(below, page.limit, taskMatches(filter)))
+      ),
+
+    changes: (after) => Effect.flatMap(Ref.get(ref), (store) => store.changes.read(after)),
+
+    prune: (request) => transact((store) => store.prune(request)),
+
+    insertSchedule: (schedule, first, claim) => transact((store) => store.insertSchedule(schedule, first, claim)),
+
+    getSchedule: (id) => transact((store) => Option.fromNullable(store.schedules.get(id)?.schedule)),
+
+    listSchedules: (filter, page) =>
+      Effect.flatMap(parseCursor(page, isTaskScheduleId), (below) =>
+        transact((store) => {
+          const matches = scheduleMatches(filter)
+          const found = store.schedules.page(below, page.limit, (entry) => matches(entry.schedule))
+          return { items: found.items.map((entry) => entry.schedule), cursor: found.cursor }
+        }))
+  })
+})
+
+export const MemoryTaskRepository: {
+  /**
+   * A new, empty store. For tests, demos and work that may be lost with the process.
+   *
+   * @example
+   * LambdaScheduler.layer.pipe(Layer.provide(Layer.merge(MemoryTaskRepository.layer, LocalLambdaClient.layer)))
+   */
+  readonly layer: Layer.Layer<TaskRepository>
+} = { layer: Layer.effect(TaskRepository, make) }

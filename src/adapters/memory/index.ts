@@ -1,0 +1,1 @@
+export { MemoryTaskRepository } from "./MemoryTaskRepository.ts"
