@@ -26,6 +26,8 @@ export const InvocationErrorReason = Schema.Literal(
   "TooLate",
   /** No credentials could be had. Nothing was sent. */
   "MissingCredentials",
+  /** No region is configured. Nothing was sent. */
+  "MissingRegion",
   /** The connection broke, or no answer came in time, after sending: it may have run. */
   "NoAnswer",
   /** The credentials were expired or refused, or the clock is off. */
@@ -47,6 +49,7 @@ const outcomes: Record<InvocationErrorReason, Exclude<AttemptOutcome, "succeeded
   Unreachable: "notSent",
   TooLate: "notSent",
   MissingCredentials: "notSent",
+  MissingRegion: "notSent",
   NoAnswer: "unknown",
   CredentialsRejected: "failed",
   AccessDenied: "failed",
@@ -84,6 +87,8 @@ export interface InvocationBody {
   /** The text itself, or its base64 when it is not valid UTF-8 or holds a NUL. */
   readonly text: string
   readonly encoding: "utf8" | "base64"
+  /** The answer was longer than we take; this is its beginning. */
+  readonly truncated?: true
 }
 
 /** A successful answer. */
