@@ -64,13 +64,22 @@ export const release = (task: Task, token: number, claimableAt: EpochMillis): Sc
     ? { ...task, owner: undefined, token: task.token + 1, claimableAt: Math.max(claimableAt, task.dueAt) }
     : undefined
 
+/** `now`, but not before the latest thing in the history: a clock that stepped back must not turn it round. */
+const notBefore = (attempts: ReadonlyArray<Attempt>, now: EpochMillis): EpochMillis => {
+  const latest = attempts[attempts.length - 1]
+  return latest === undefined ? now : Math.max(now, latest.ended?.at ?? latest.startedAt)
+}
+
 /** The start mark: from here on an attempt exists. */
 export const start = (task: Task, owner: InstanceId, token: number, now: EpochMillis): RunningTask | undefined =>
   task.status === "Scheduled" && task.owner === owner && task.token === token
     ? {
       ...task,
       status: "Running",
-      attempts: [...task.attempts, { number: task.attempts.length + 1, startedAt: now, ended: undefined }]
+      attempts: [
+        ...task.attempts,
+        { number: task.attempts.length + 1, startedAt: notBefore(task.attempts, now), ended: undefined }
+      ]
     }
     : undefined
 
@@ -90,8 +99,7 @@ const endLatest = (attempts: ReadonlyArray<Attempt>, end: AttemptEnd): ReadonlyA
   const latest = attempts[attempts.length - 1]
   return latest === undefined || latest.ended !== undefined
     ? attempts
-    // A clock that stepped back must not make an attempt end before it began.
-    : [...attempts.slice(0, -1), { ...latest, ended: { ...end, at: Math.max(end.at, latest.startedAt) } }]
+    : [...attempts.slice(0, -1), { ...latest, ended: { ...end, at: notBefore(attempts, end.at) } }]
 }
 
 /** Ends the running attempt, if the writer still owns it. */
@@ -102,6 +110,7 @@ export const settle = (
 ): ScheduledTask | FinishedTask | undefined => {
   if (task.status !== "Running" || task.owner !== owner || task.token !== settlement.token) return undefined
   const attempts = endLatest(task.attempts, settlement.end)
+  const finishedAt = notBefore(attempts, settlement.end.at)
   const { to } = settlement
   switch (to._tag) {
     case "Succeeded":
@@ -111,7 +120,7 @@ export const settle = (
         attempts,
         owner: undefined,
         result: to.result,
-        finishedAt: settlement.end.at
+        finishedAt
       }
     case "Failed":
       return {
@@ -120,7 +129,7 @@ export const settle = (
         attempts,
         owner: undefined,
         failure: to.failure,
-        finishedAt: settlement.end.at
+        finishedAt
       }
     case "Retry":
       return {
@@ -143,7 +152,7 @@ export const cancel = (task: Task, now: EpochMillis): CancelledTask | undefined 
       status: "Cancelled",
       owner: undefined,
       token: task.token + 1,
-      finishedAt: now,
+      finishedAt: notBefore(task.attempts, now),
       attempts: endLatest(task.attempts, {
         at: now,
         outcome: "unknown",
