@@ -1,5 +1,5 @@
 /** The rule that makes Tasks again and again. Each occurrence is an ordinary Task. */
-import type { TaskScheduleId } from "./Ids.ts"
+import type { TaskId, TaskScheduleId } from "./Ids.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import type { FunctionTarget, ScheduledTask } from "./Task.ts"
 import type { EpochMillis } from "./Time.ts"
@@ -34,8 +34,8 @@ export interface TaskSchedule {
 }
 
 /** The statement that stores an occurrence's successor: when it starts (anchored rules), or when it ends (`spaced`). */
-export const successorIsStoredAt = (schedule: TaskSchedule): "start" | "end" =>
-  schedule.recurrence._tag === "Spaced" ? "end" : "start"
+export const successorIsStoredAt = (recurrence: Recurrence): "start" | "end" =>
+  recurrence._tag === "Spaced" ? "end" : "start"
 
 /** The occurrence that follows another, before the store has agreed to it. */
 export interface Successor {
@@ -45,6 +45,31 @@ export interface Successor {
   /** The rule it was planned under. */
   readonly revision: number
 }
+
+/** The Task of one occurrence, owned by nobody yet. */
+export const occurrence = (
+  schedule: TaskSchedule,
+  id: TaskId,
+  nominalAt: EpochMillis,
+  createdAt: EpochMillis
+): ScheduledTask => ({
+  status: "Scheduled",
+  id,
+  name: schedule.name,
+  function: schedule.function,
+  payload: schedule.payload,
+  tags: schedule.tags,
+  retry: schedule.retry,
+  scheduleId: schedule.id,
+  origin: "schedule",
+  createdAt,
+  nominalAt,
+  dueAt: nominalAt,
+  claimableAt: nominalAt,
+  owner: undefined,
+  token: 0,
+  attempts: []
+})
 
 /**
  * When the occurrence after one is due.

@@ -234,7 +234,8 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
   /**
    * What changed after a sequence number; answers at once if anything did, and otherwise as soon as something does.
    *
-   * @param after 0 for all that the store still knows, `"latest"` for what is still to come
+   * @param after 0 for all that the store still knows; `"latest"` answers at once with no changes and the sequence number
+   * to go on from
    */
   readonly changes: (after: number | "latest") => Io<Changes>
 

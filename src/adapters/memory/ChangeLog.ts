@@ -27,7 +27,8 @@ export class ChangeLog {
   /** Reads on after a sequence number, waiting while there is nothing. */
   read(after: number | "latest"): Effect.Effect<Changes> {
     return Effect.suspend(() => {
-      const from = after === "latest" ? this.last : Math.min(after, this.last)
+      if (after === "latest") return Effect.succeed({ changes: [], last: this.last, truncated: false })
+      const from = Math.min(after, this.last)
       if (from < this.last) return Effect.succeed(this.slice(from))
       const waiter = Deferred.unsafeMake<void>(FiberId.none)
       this.waiting.push(waiter)

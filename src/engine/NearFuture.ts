@@ -1,0 +1,135 @@
+/**
+ * What this instance has claimed and not yet started: a heap with one timer. What is due starts as soon as a slot is
+ * free, in order of `dueAt`; nothing starts early.
+ */
+import type { Clock, Scope } from "effect"
+import { Duration, Effect, Exit, Fiber, Runtime } from "effect"
+import { Heap } from "../domain/Heap.ts"
+import type { TaskId } from "../domain/Ids.ts"
+import type { ScheduledTask } from "../domain/Task.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import type { EngineSettings } from "./EngineConfig.ts"
+
+export interface NearFuture {
+  /** Takes a claimed Task; starts it at once if it is due and a slot is free. */
+  readonly offer: (task: ScheduledTask) => void
+  /** How many more claims fit. */
+  readonly room: () => number
+  /** How many have been started and not ended. */
+  readonly running: () => number
+  /** Interrupts a run; answers without waiting for its end. */
+  readonly interrupt: (id: TaskId) => Effect.Effect<void>
+  /** Starts nothing more; answers what was not started. */
+  readonly close: Effect.Effect<ReadonlyArray<ScheduledTask>>
+  /** Waits until nothing runs. */
+  readonly drained: Effect.Effect<void>
+  readonly interruptAll: Effect.Effect<void>
+}
+
+const isDueBefore = (left: ScheduledTask, right: ScheduledTask): boolean =>
+  left.dueAt < right.dueAt || (left.dueAt === right.dueAt && left.id < right.id)
+
+/**
+ * @param run one Task, from its start mark to its settlement; must not fail
+ * @param onRoom called after claims have left the heap
+ */
+export const makeNearFuture = (
+  config: EngineSettings,
+  clock: Clock.Clock,
+  run: (task: ScheduledTask) => Effect.Effect<void>,
+  onRoom: () => void
+): Effect.Effect<NearFuture, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const runFork = Runtime.runFork(yield* Effect.runtime())
+    const waiting = new Heap<ScheduledTask>(isDueBefore)
+    const runs = new Map<TaskId, Fiber.RuntimeFiber<void>>()
+    let running = 0
+    let closed = false
+    let pumping = false
+    let onDrained: Array<() => void> = []
+
+    let timer: Fiber.RuntimeFiber<void> | undefined
+    let wakesAt: EpochMillis = Infinity
+
+    const arm = (at: EpochMillis, now: EpochMillis) => {
+      if (at >= wakesAt) return
+      if (timer !== undefined) runFork(Fiber.interruptFork(timer))
+      wakesAt = at
+      const sleep = clock.sleep(Duration.millis(Math.min(at - now, config.longestSleep)))
+      const wake = Effect.sync(() => {
+        timer = undefined
+        wakesAt = Infinity
+        pump()
+      })
+      timer = runFork(Effect.zipRight(sleep, wake))
+    }
+
+    const ended = (id: TaskId) => {
+      running--
+      runs.delete(id)
+      if (running === 0) {
+        const waiters = onDrained
+        onDrained = []
+        for (const waiter of waiters) waiter()
+      }
+      pump()
+    }
+
+    const launch = (task: ScheduledTask) => {
+      running++
+      const fiber = runFork(run(task))
+      if (fiber.unsafePoll() === null) {
+        runs.set(task.id, fiber)
+        fiber.addObserver(() => ended(task.id))
+      } else ended(task.id)
+    }
+
+    /** Starts what is due while slots are free. A run that ends at once comes back here: it must not recurse. */
+    const pump = () => {
+      if (pumping || closed) return
+      pumping = true
+      let left = false
+      for (;;) {
+        const first = waiting.first
+        if (first === undefined || running >= config.concurrency) break
+        const now = clock.unsafeCurrentTimeMillis()
+        if (first.dueAt > now) {
+          arm(first.dueAt, now)
+          break
+        }
+        waiting.pop()
+        left = true
+        launch(first)
+      }
+      pumping = false
+      if (left) onRoom()
+    }
+
+    const interruptAll = Effect.suspend(() => Fiber.interruptAll([...runs.values()]))
+    yield* Effect.addFinalizer(() => timer === undefined ? Effect.void : Fiber.interrupt(timer))
+
+    return {
+      offer: (task) => {
+        waiting.push(task)
+        pump()
+      },
+      room: () => config.nearFutureCapacity - waiting.size,
+      running: () => running,
+      interrupt: (id) =>
+        Effect.suspend(() => {
+          const fiber = runs.get(id)
+          return fiber === undefined ? Effect.void : Fiber.interruptFork(fiber)
+        }),
+      close: Effect.sync(() => {
+        closed = true
+        const left = waiting.values().slice()
+        waiting.retain(() => false)
+        return left
+      }),
+      drained: Effect.async<void>((resume) => {
+        if (running === 0) resume(Exit.void)
+        else onDrained.push(() => resume(Exit.void))
+      }),
+      interruptAll
+    }
+  })

@@ -1,0 +1,130 @@
+/**
+ * The fibers of the recurring schedules: one for each, driven by an Effect `Schedule`, alive as long as its schedule.
+ * The fiber is the timer. It hands each occurrence on when it is due, and waits for the one that follows: `spaced`
+ * stores that at the end of a run, anchored rules at its start.
+ */
+import type { Clock } from "effect"
+import { Deferred, Effect, Fiber, FiberId, Option, Runtime, Schedule, ScheduleDecision, ScheduleInterval } from "effect"
+import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
+import type { ScheduledTask, Task } from "../domain/Task.ts"
+import { successorIsStoredAt } from "../domain/TaskSchedule.ts"
+import type { EpochMillis, Millis } from "../domain/Time.ts"
+import type { Recurrence } from "../domain/Trigger.ts"
+import { boundedSleep } from "./BoundedSleep.ts"
+
+export interface ScheduleDrivers {
+  /** Starts the fiber of a schedule, from an occurrence that is stored and claimed. */
+  readonly start: (id: TaskScheduleId, recurrence: Recurrence, first: ScheduledTask) => void
+  /** Tells what the store has put after an occurrence when it began or ended; `undefined`: nothing. */
+  readonly followed: (moment: "start" | "end", occurrence: Task, next: ScheduledTask | undefined) => void
+  /** The occurrence that the fiber waited for is cancelled: it goes on with another one. */
+  readonly aim: (id: TaskScheduleId, next: ScheduledTask) => void
+  /** Interrupts the fiber and waits for its end. */
+  readonly stop: (id: TaskScheduleId) => Effect.Effect<void>
+  readonly stopAll: Effect.Effect<void>
+  /** The live fiber of a schedule. */
+  readonly fiber: (id: TaskScheduleId) => Option.Option<Fiber.RuntimeFiber<void>>
+}
+
+/** Recurs when the next occurrence is due; ends when there is none. */
+const whenDue = Schedule.makeWithState<void, EpochMillis | undefined, void>(
+  undefined,
+  (_now, dueAt, state) =>
+    Effect.succeed([
+      state,
+      undefined,
+      dueAt === undefined ? ScheduleDecision.done : ScheduleDecision.continueWith(ScheduleInterval.after(dueAt))
+    ])
+)
+
+/** The Effect `Schedule` of a rule; its input is when the next occurrence is due, if there is one. */
+export const effectSchedule = (recurrence: Recurrence): Schedule.Schedule<unknown, EpochMillis | undefined> =>
+  recurrence._tag === "Spaced"
+    ? Schedule.spaced(recurrence.interval).pipe(Schedule.whileInput((dueAt) => dueAt !== undefined))
+    : whenDue
+
+interface Driver {
+  readonly recurrence: Recurrence
+  readonly fiber: Fiber.RuntimeFiber<void>
+  /** The occurrence that the fiber waits for, or has handed on. */
+  occurrence: TaskId
+  /** Set while the occurrence has been handed on and its successor is not yet known. */
+  following: Deferred.Deferred<ScheduledTask | undefined> | undefined
+}
+
+/**
+ * @param handOn takes a claimed occurrence that is due
+ * @param longestSleep milliseconds
+ */
+export const makeScheduleDrivers = (
+  clock: Clock.Clock,
+  longestSleep: Millis,
+  handOn: (occurrence: ScheduledTask) => void
+): Effect.Effect<ScheduleDrivers> =>
+  Effect.map(Effect.runtime(), (runtime) => {
+    const runFork = Runtime.runFork(runtime)
+    const sleepingClock = boundedSleep(clock, longestSleep)
+    const drivers = new Map<TaskScheduleId, Driver>()
+
+    const drive = (id: TaskScheduleId, recurrence: Recurrence, first: ScheduledTask): Effect.Effect<void> => {
+      let current = first
+      const step = Effect.flatMap(
+        Effect.suspend(() => Effect.sleep(Math.max(0, current.dueAt - clock.unsafeCurrentTimeMillis()))),
+        () => {
+          const driver = drivers.get(id)
+          if (driver === undefined) return Effect.as(Effect.void, undefined)
+          const following = Deferred.unsafeMake<ScheduledTask | undefined>(FiberId.none)
+          driver.occurrence = current.id
+          driver.following = following
+          handOn(current)
+          return Effect.map(Deferred.await(following), (next) => {
+            driver.following = undefined
+            if (next !== undefined) current = next
+            return next?.dueAt
+          })
+        }
+      )
+      return step.pipe(Effect.repeat(effectSchedule(recurrence)), Effect.withClock(sleepingClock), Effect.asVoid)
+    }
+
+    const start = (id: TaskScheduleId, recurrence: Recurrence, first: ScheduledTask): void => {
+      // Not before it can be found: a first occurrence that is due at once is followed at once.
+      const fiber = runFork(Effect.zipRight(Effect.yieldNow(), drive(id, recurrence, first)))
+      const driver: Driver = { recurrence, fiber, occurrence: first.id, following: undefined }
+      drivers.set(id, driver)
+      fiber.addObserver(() => {
+        if (drivers.get(id) === driver) drivers.delete(id)
+      })
+    }
+
+    const stop = (id: TaskScheduleId): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const driver = drivers.get(id)
+        drivers.delete(id)
+        return driver === undefined ? Effect.void : Effect.asVoid(Fiber.interrupt(driver.fiber))
+      })
+
+    return {
+      start,
+      stop,
+      stopAll: Effect.suspend(() => Effect.forEach([...drivers.keys()], stop, { discard: true })),
+      fiber: (id) => Option.fromNullable(drivers.get(id)?.fiber),
+      followed: (moment, occurrence, next) => {
+        const driver = occurrence.scheduleId === undefined ? undefined : drivers.get(occurrence.scheduleId)
+        // A retry, or the end of an anchored run, is not the moment at which its rule goes on.
+        if (driver?.following === undefined || driver.occurrence !== occurrence.id) return
+        if (successorIsStoredAt(driver.recurrence) !== moment) return
+        Deferred.unsafeDone(driver.following, Effect.succeed(next))
+      },
+      aim: (id, next) => {
+        const driver = drivers.get(id)
+        if (driver === undefined) return
+        if (driver.following !== undefined) {
+          Deferred.unsafeDone(driver.following, Effect.succeed(next))
+        } else {
+          runFork(Fiber.interruptFork(driver.fiber))
+          start(id, driver.recurrence, next)
+        }
+      }
+    }
+  })

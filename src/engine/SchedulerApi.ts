@@ -1,0 +1,145 @@
+/** What the public service promises. */
+import type { Effect, Stream } from "effect"
+import type { DeployedFunction, DeploymentError } from "../domain/Deployment.ts"
+import type {
+  InvalidInput,
+  ResultInvalid,
+  SchedulerClosed,
+  SchedulerNotReady,
+  TaskFinished,
+  TaskNotFound,
+  TaskNotSucceeded,
+  TaskRepositoryError,
+  TaskScheduleNotFound
+} from "../domain/Errors.ts"
+import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
+import type { AnyCodeFunction, LambdaFunction } from "../domain/LambdaFunction.ts"
+import type { RetryOptions } from "../domain/RetryPolicy.ts"
+import type { CancelledTask, ScheduledTask, Task } from "../domain/Task.ts"
+import type { TaskSchedule } from "../domain/TaskSchedule.ts"
+import type { DurationInput } from "../domain/Time.ts"
+import type { OnceTrigger, RecurringTrigger } from "../domain/Trigger.ts"
+import type { Page, PageRequest, TaskChange, TaskFilter, TaskScheduleFilter } from "../ports/TaskRepository.ts"
+
+/** What a Task and a schedule have in common. */
+export interface WorkOptions<Payload> {
+  /** Handed to the function as its event. Default: `{}`. */
+  readonly payload?: Payload | undefined
+  /** Instead of `payload`: JSON text, delivered byte for byte. */
+  readonly payloadJson?: string | undefined
+  /** A name to find it by; default: the function's. */
+  readonly name?: string | undefined
+  /** At most 50 tags to find it by. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
+  /** Default: `EngineConfig.retry`. */
+  readonly retry?: RetryOptions | undefined
+}
+
+export interface ScheduleOptions<Payload = unknown> extends WorkOptions<Payload> {
+  /** Default: `Trigger.now`. */
+  readonly trigger?: OnceTrigger | undefined
+}
+
+export interface RepeatOptions<Payload = unknown> extends WorkOptions<Payload> {
+  readonly trigger: RecurringTrigger
+  /** How long from now to the first occurrence; default: none. */
+  readonly initialDelay?: DurationInput | undefined
+  /** How many occurrences to start, at least 1; default: without end. */
+  readonly maxRuns?: number | undefined
+}
+
+/** Why something could not be scheduled. Nothing was stored. */
+export type ScheduleError = InvalidInput | DeploymentError | SchedulerClosed | TaskRepositoryError
+
+/** A change of a Task, as it happens. `sequence` grows by one: a gap tells that this subscriber was too slow. */
+export type TaskEvent = TaskChange
+
+/** What a cancellation reached. */
+export interface CancelledWork {
+  readonly tasks: ReadonlyArray<CancelledTask>
+  readonly schedules: ReadonlyArray<TaskSchedule>
+}
+
+export interface SchedulerApi {
+  /**
+   * Runs a function once. Code is deployed first, once per content; then the Task is stored, and only then answered.
+   *
+   * @example
+   * const task = yield* scheduler.schedule(hello, { payload: { name: "Ada" }, trigger: Trigger.after("2 seconds") })
+   */
+  readonly schedule: <Payload, Result>(
+    fn: LambdaFunction<Payload, Result>,
+    options?: ScheduleOptions<Payload>
+  ) => Effect.Effect<ScheduledTask, ScheduleError>
+
+  /**
+   * Runs a function again and again. Every call makes a schedule of its own, also for the same function.
+   *
+   * @example
+   * const ticks = yield* scheduler.repeat(hello, { name: "ticks", trigger: Trigger.spaced("10 seconds") })
+   */
+  readonly repeat: <Payload, Result>(
+    fn: LambdaFunction<Payload, Result>,
+    options: RepeatOptions<Payload>
+  ) => Effect.Effect<TaskSchedule, ScheduleError>
+
+  /** Deploys a function without running it; checks with the target even if this scheduler has deployed it before. */
+  readonly deploy: (fn: AnyCodeFunction) => Effect.Effect<DeployedFunction, DeploymentError | InvalidInput>
+
+  readonly get: (id: TaskId) => Effect.Effect<Task, TaskNotFound | TaskRepositoryError>
+
+  readonly getSchedule: (id: TaskScheduleId) => Effect.Effect<TaskSchedule, TaskScheduleNotFound | TaskRepositoryError>
+
+  /** Tasks, newest first. `limit` 1 to 1,000 (default 1,000); go on with the page's `cursor`. */
+  readonly list: (
+    filter?: TaskFilter,
+    page?: Partial<PageRequest>
+  ) => Effect.Effect<Page<Task>, InvalidInput | TaskRepositoryError>
+
+  /** TaskSchedules, newest first. */
+  readonly listSchedules: (
+    filter?: TaskScheduleFilter,
+    page?: Partial<PageRequest>
+  ) => Effect.Effect<Page<TaskSchedule>, InvalidInput | TaskRepositoryError>
+
+  /** The newest 1,000 Tasks of a function, by its bare name. */
+  readonly findByFunction: (name: string) => Effect.Effect<ReadonlyArray<Task>, InvalidInput | TaskRepositoryError>
+
+  /**
+   * Cancels one Task. Once this has answered, no new invocation of it starts. One that runs is aborted here; on AWS
+   * the function itself runs on. A cancelled occurrence does not end its schedule. Cancelling twice is fine.
+   */
+  readonly cancel: (id: TaskId) => Effect.Effect<CancelledTask, TaskNotFound | TaskFinished | TaskRepositoryError>
+
+  /** Ends a schedule and cancels its live occurrences. Cancelling twice is fine. */
+  readonly cancelSchedule: (
+    id: TaskScheduleId
+  ) => Effect.Effect<TaskSchedule, TaskScheduleNotFound | TaskRepositoryError>
+
+  /** Cancels every live Task and every active schedule of a function, by its bare name. */
+  readonly cancelFunction: (name: string) => Effect.Effect<CancelledWork, TaskRepositoryError>
+
+  /** Cancels every live Task and every active schedule that has this name. */
+  readonly cancelNamed: (name: string) => Effect.Effect<CancelledWork, TaskRepositoryError>
+
+  /**
+   * Waits until a Task has ended and answers its result: parsed JSON, or decoded by the function's result Schema when
+   * the function is given. An empty answer is `undefined`.
+   *
+   * @example
+   * const greeting = yield* scheduler.awaitResult(task.id, hello)
+   */
+  readonly awaitResult: {
+    (id: TaskId): Effect.Effect<unknown, TaskNotFound | TaskNotSucceeded | ResultInvalid | TaskRepositoryError>
+    <Payload, Result>(
+      id: TaskId,
+      fn: LambdaFunction<Payload, Result>
+    ): Effect.Effect<Result, TaskNotFound | TaskNotSucceeded | ResultInvalid | TaskRepositoryError>
+  }
+
+  /** What happens to Tasks from the moment of subscribing on, whichever instance does it. */
+  readonly events: Stream.Stream<TaskEvent>
+
+  /** Succeeds while the dispatcher does its work: asks it for a tick and waits for that at most 2 seconds. */
+  readonly ready: Effect.Effect<void, SchedulerNotReady>
+}

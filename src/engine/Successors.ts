@@ -1,0 +1,47 @@
+/** Plans what follows an occurrence; the store decides whether it is stored. */
+import type { Context } from "effect"
+import { Effect, Option } from "effect"
+import type { TaskRepositoryError } from "../domain/Errors.ts"
+import type { TaskId } from "../domain/Ids.ts"
+import type { Task } from "../domain/Task.ts"
+import type { Successor } from "../domain/TaskSchedule.ts"
+import { nextOccurrence, occurrence, successorIsStoredAt } from "../domain/TaskSchedule.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import type { TaskRepository } from "../ports/TaskRepository.ts"
+
+/**
+ * @param task any Task; a one-shot has no successor
+ * @param moment what is about to be stored of it; a cancelled occurrence is followed whatever the rule
+ * @param now epoch milliseconds
+ */
+export type PlanSuccessor = (
+  task: Task,
+  moment: "start" | "end" | "cancel",
+  now: EpochMillis
+) => Effect.Effect<Successor | undefined, TaskRepositoryError>
+
+const none: Effect.Effect<undefined> = Effect.as(Effect.void, undefined)
+
+export const makePlanSuccessor = (
+  repository: Context.Tag.Service<TaskRepository>,
+  nextId: Effect.Effect<string>
+): PlanSuccessor =>
+(task, moment, now) => {
+  // A later attempt of an occurrence has been followed already.
+  if (task.scheduleId === undefined || (moment === "start" && task.attempts.length > 0)) return none
+  return Effect.flatMap(
+    repository.getSchedule(task.scheduleId),
+    Option.match({
+      onNone: () => none,
+      onSome: (schedule) => {
+        if (moment !== "cancel" && successorIsStoredAt(schedule.recurrence) !== moment) return none
+        const next = nextOccurrence(schedule.recurrence, task.nominalAt, now)
+        return Effect.map(nextId, (id): Successor => ({
+          task: occurrence(schedule, id as TaskId, next.nominalAt, now),
+          missed: next.missed,
+          revision: schedule.revision
+        }))
+      }
+    })
+  )
+}

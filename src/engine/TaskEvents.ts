@@ -1,0 +1,79 @@
+/** What happens to Tasks, whoever does it: read from the store's changes by one fiber, handed to all who listen. */
+import type { Context, Scope } from "effect"
+import { Deferred, Effect, FiberId, Option, PubSub, Schedule, Stream } from "effect"
+import type { TaskRepositoryError } from "../domain/Errors.ts"
+import { TaskNotFound } from "../domain/Errors.ts"
+import type { TaskId } from "../domain/Ids.ts"
+import type { FinishedTask } from "../domain/Task.ts"
+import { isFinished } from "../domain/Task.ts"
+import type { TaskChange, TaskRepository } from "../ports/TaskRepository.ts"
+import { chore } from "./Chore.ts"
+
+export interface TaskEvents {
+  readonly stream: Stream.Stream<TaskChange>
+  /** The Task once it has ended. */
+  readonly awaitFinished: (id: TaskId) => Effect.Effect<FinishedTask, TaskNotFound | TaskRepositoryError>
+}
+
+export const makeTaskEvents = (
+  repository: Context.Tag.Service<TaskRepository>,
+  buffer: number
+): Effect.Effect<TaskEvents, TaskRepositoryError, Scope.Scope> =>
+  Effect.gen(function*() {
+    // A subscriber that is too slow loses the oldest, and sees it by the gap in the sequence.
+    const published = yield* PubSub.sliding<TaskChange>(buffer)
+    const waiting = new Map<TaskId, Set<Deferred.Deferred<FinishedTask>>>()
+    let { last: after } = yield* repository.changes("latest")
+
+    const tell = (task: FinishedTask) => {
+      const waiters = waiting.get(task.id)
+      if (waiters === undefined) return
+      for (const waiter of waiters) Deferred.unsafeDone(waiter, Effect.succeed(task))
+    }
+
+    /** After a gap in the changes: asks for each awaited Task itself. */
+    const recheck = Effect.suspend(() =>
+      Effect.forEach([...waiting.keys()], (id) =>
+        Effect.map(repository.get(id), (found) => {
+          if (Option.isSome(found) && isFinished(found.value)) tell(found.value)
+        }), { discard: true })
+    )
+
+    const read = Effect.flatMap(Effect.suspend(() => repository.changes(after)), (read) => {
+      after = read.last
+      if (waiting.size > 0) {
+        for (const { task } of read.changes) if (isFinished(task)) tell(task)
+      }
+      const publish = PubSub.publishAll(published, read.changes)
+      return read.truncated ? Effect.zipRight(publish, recheck) : publish
+    })
+    yield* chore("read changes", Effect.forever(read), Schedule.spaced("1 second"))
+    yield* Effect.addFinalizer(() => PubSub.shutdown(published))
+
+    const awaitFinished = (id: TaskId) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          const waiter = Deferred.unsafeMake<FinishedTask>(FiberId.none)
+          const waiters = waiting.get(id) ?? new Set()
+          waiting.set(id, waiters.add(waiter))
+          return waiter
+        }),
+        // Asked only once the waiter is there, so that an end in between is not missed.
+        (waiter) =>
+          Effect.flatMap(
+            repository.get(id),
+            Option.match({
+              onNone: () => new TaskNotFound({ id }),
+              onSome: (task) => isFinished(task) ? Effect.succeed(task) : Deferred.await(waiter)
+            })
+          ),
+        (waiter) =>
+          Effect.sync(() => {
+            const waiters = waiting.get(id)
+            waiters?.delete(waiter)
+            if (waiters?.size === 0) waiting.delete(id)
+          })
+      )
+
+    return { stream: Stream.fromPubSub(published), awaitFinished }
+  })

@@ -1,0 +1,105 @@
+/** What a caller asks for, checked before anything is deployed or stored: pure. */
+import { Either, ParseResult, Schema } from "effect"
+import { InvalidInput } from "../domain/Errors.ts"
+import { checkJsonText, toJsonText } from "../domain/Json.ts"
+import type { AnyLambdaFunction } from "../domain/LambdaFunction.ts"
+import { parseName, parseReference } from "../domain/LambdaFunction.ts"
+import type { RetryPolicy } from "../domain/RetryPolicy.ts"
+import { parseRetryPolicy } from "../domain/RetryPolicy.ts"
+import { shown } from "../domain/Time.ts"
+import type { WorkOptions } from "./SchedulerApi.ts"
+
+/** The part of a Task that its caller decides. */
+export interface Work {
+  readonly name: string
+  readonly payload: string
+  readonly tags: Readonly<Record<string, string>>
+  readonly retry: RetryPolicy
+}
+
+const noTags: Readonly<Record<string, string>> = {}
+const noOptions: WorkOptions<unknown> = {}
+
+const parseTags = (tags: unknown): Either.Either<Readonly<Record<string, string>>, InvalidInput> => {
+  if (tags === undefined) return Either.right(noTags)
+  const entries = typeof tags === "object" && tags !== null ? Object.entries(tags) : undefined
+  return entries !== undefined && entries.length <= 50 &&
+      entries.every(([key, value]) =>
+        key.length > 0 && key.length <= 128 && typeof value === "string" && value.length <= 256
+      )
+    ? Either.right(tags as Readonly<Record<string, string>>)
+    : Either.left(
+      new InvalidInput({
+        reason: "TagsInvalid",
+        field: "tags",
+        message: "tags: expected at most 50, keys of 1 to 128 characters, values of at most 256"
+      })
+    )
+}
+
+const encodePayload = (fn: AnyLambdaFunction, payload: unknown): Either.Either<unknown, InvalidInput> =>
+  fn.payloadSchema === undefined
+    ? Either.right(payload)
+    : Either.mapLeft(
+      Schema.encodeUnknownEither(fn.payloadSchema)(payload),
+      (error) =>
+        new InvalidInput({
+          reason: "PayloadInvalid",
+          field: "payload",
+          message: `payload: ${ParseResult.TreeFormatter.formatErrorSync(error)}`
+        })
+    )
+
+const parsePayload = (fn: AnyLambdaFunction, options: WorkOptions<unknown>): Either.Either<string, InvalidInput> => {
+  if (options.payloadJson !== undefined) return checkJsonText(options.payloadJson, "payloadJson")
+  // `{ payload: undefined }` is a mistake worth telling; no payload at all is an empty event.
+  if (!("payload" in options) && fn.payloadSchema === undefined) return Either.right("{}")
+  return Either.flatMap(encodePayload(fn, options.payload), (encoded) => toJsonText(encoded, "payload"))
+}
+
+const parseWorkName = (fn: AnyLambdaFunction, name: string | undefined): Either.Either<string, InvalidInput> => {
+  if (name !== undefined) return parseName(name, "name")
+  return fn._tag === "Code"
+    ? parseName(fn.name, "name")
+    : Either.map(parseReference(fn.reference, "function"), (reference) => reference.name)
+}
+
+/** Checks and completes; the errors are those of its parts. */
+export const parseWork = (
+  fn: AnyLambdaFunction,
+  options: WorkOptions<unknown> = noOptions,
+  defaultRetry: RetryPolicy
+): Either.Either<Work, InvalidInput> =>
+  Either.flatMap(
+    parseWorkName(fn, options.name),
+    (name) =>
+      Either.flatMap(parsePayload(fn, options), (payload) =>
+        Either.flatMap(parseTags(options.tags), (tags) =>
+          Either.map(parseRetryPolicy(options.retry, defaultRetry), (retry) => ({ name, payload, tags, retry }))))
+  )
+
+/** Checks `maxRuns`: absent, or a whole number of at least 1. */
+export const parseMaxRuns = (maxRuns: unknown): Either.Either<number | undefined, InvalidInput> =>
+  maxRuns === undefined || (Number.isSafeInteger(maxRuns) && (maxRuns as number) >= 1)
+    ? Either.right(maxRuns as number | undefined)
+    : Either.left(
+      new InvalidInput({
+        reason: "MaxRunsInvalid",
+        field: "maxRuns",
+        message: `maxRuns: expected a whole number of at least 1, got ${shown(maxRuns)}`
+      })
+    )
+
+/** Checks a page's limit: 1 to 1,000, 1,000 when absent. */
+export const parseLimit = (limit: unknown): Either.Either<number, InvalidInput> =>
+  limit === undefined
+    ? Either.right(1_000)
+    : Number.isInteger(limit) && (limit as number) >= 1 && (limit as number) <= 1_000
+    ? Either.right(limit as number)
+    : Either.left(
+      new InvalidInput({
+        reason: "QueryInvalid",
+        field: "limit",
+        message: `limit: expected a whole number from 1 to 1000, got ${shown(limit)}`
+      })
+    )

@@ -1,0 +1,30 @@
+/**
+ * The front door: schedule and execute AWS Lambda jobs. Needs only `effect`; stores and Lambda clients have entry
+ * points of their own.
+ */
+export * from "./domain/Deployment.ts"
+export * from "./domain/Errors.ts"
+export { InstanceId, TaskId, TaskScheduleId } from "./domain/Ids.ts"
+export * from "./domain/Invocation.ts"
+export * as LambdaFunction from "./domain/LambdaFunction.ts"
+export { defaultRetryPolicy } from "./domain/RetryPolicy.ts"
+export type { RetryOptions, RetryPolicy } from "./domain/RetryPolicy.ts"
+export * from "./domain/Task.ts"
+export type { TaskSchedule, TaskScheduleStatus } from "./domain/TaskSchedule.ts"
+export type { DurationInput, EpochMillis, InstantInput, Millis } from "./domain/Time.ts"
+export * as Trigger from "./domain/Trigger.ts"
+export { EngineConfig } from "./engine/EngineConfig.ts"
+export type { EngineSettings } from "./engine/EngineConfig.ts"
+export { LambdaScheduler } from "./engine/LambdaScheduler.ts"
+export type * from "./engine/SchedulerApi.ts"
+export { LambdaClient } from "./ports/LambdaClient.ts"
+export type { InvokeRequest } from "./ports/LambdaClient.ts"
+export { TaskRepository } from "./ports/TaskRepository.ts"
+export type {
+  Page,
+  PageRequest,
+  TaskChange,
+  TaskChangeKind,
+  TaskFilter,
+  TaskScheduleFilter
+} from "./ports/TaskRepository.ts"
