@@ -1,0 +1,37 @@
+/**
+ * What every TaskRepository must do, whatever it is made of. An adapter's test is one call:
+ *
+ * @example
+ * taskRepositoryContract("memory", { layer: MemoryTaskRepository.layer, clock: "test", elapse: TestClock.adjust })
+ */
+import { describe } from "@effect/vitest"
+import { cancellingContract } from "./contract/cancelling.ts"
+import { changesContract } from "./contract/changes.ts"
+import { claimingContract } from "./contract/claiming.ts"
+import type { TaskRepositoryHarness } from "./contract/harness.ts"
+import { suiteOf } from "./contract/harness.ts"
+import { leasesContract } from "./contract/leases.ts"
+import { listingContract } from "./contract/listing.ts"
+import { pruningContract } from "./contract/pruning.ts"
+import { randomCallsContract } from "./contract/randomCalls.ts"
+import { runningContract } from "./contract/running.ts"
+import { schedulesContract } from "./contract/schedules.ts"
+import { storingContract } from "./contract/storing.ts"
+
+export type { TaskRepositoryHarness } from "./contract/harness.ts"
+
+export const taskRepositoryContract = <E>(name: string, harness: TaskRepositoryHarness<E>): void => {
+  const suite = suiteOf(harness)
+  describe(`TaskRepository: ${name}`, () => {
+    describe("storing", () => storingContract(suite))
+    describe("claiming", () => claimingContract(suite))
+    describe("running", () => runningContract(suite))
+    describe("schedules", () => schedulesContract(suite))
+    describe("cancelling", () => cancellingContract(suite))
+    describe("leases", () => leasesContract(suite))
+    describe("listing", () => listingContract(suite))
+    describe("changes", () => changesContract(suite))
+    describe("pruning", () => pruningContract(suite))
+    describe("random calls", () => randomCallsContract(suite))
+  })
+}
