@@ -86,7 +86,8 @@ export const nextOccurrence = (
   now: EpochMillis
 ): { readonly nominalAt: EpochMillis; readonly missed: number } =>
   recurrence._tag === "Spaced"
-    ? { nominalAt: now + recurrence.interval, missed: 0 }
+    // One that is cancelled before it was due has no end: its successor comes an interval after it, not at its instant.
+    ? { nominalAt: Math.max(now, nominalAt) + recurrence.interval, missed: 0 }
     : nextFixed(recurrence, nominalAt, now)
 
 /** Whether a further occurrence may be stored. */
