@@ -1,0 +1,10 @@
+/** The benchmarks by name; each is loaded only in the process that runs it. */
+import type { Bench } from "./support/Bench.ts"
+
+export const benches: Readonly<Record<string, () => Promise<{ readonly default: Bench }>>> = {
+  "memory-throughput": () => import("./memory-throughput.ts"),
+  "memory-pending": () => import("./memory-pending.ts"),
+  "memory-lateness": () => import("./memory-lateness.ts"),
+  startup: () => import("./startup.ts"),
+  "virtual-year": () => import("./virtual-year.ts")
+}
