@@ -1,0 +1,174 @@
+/** The environments of all functions: started when needed, used again while warm, ended when idle for long. */
+import { Clock, DateTime, Effect, Schedule } from "effect"
+import type { Scope } from "effect"
+import { randomBytes } from "node:crypto"
+import type { FunctionSettings } from "../../domain/LambdaFunction.ts"
+import type { Millis } from "../../domain/Time.ts"
+import type { Started } from "./Call.ts"
+import { awaitReady } from "./Call.ts"
+import { Child } from "./Child.ts"
+import { launchPlan } from "./Isolation.ts"
+import type { LocalSettings } from "./LocalSettings.ts"
+import type { Workspace } from "./Workspace.ts"
+
+/** One version of a function's code and settings, unpacked. */
+export interface Deployment {
+  readonly settings: FunctionSettings
+  readonly arn: string
+  readonly taskRoot: string
+}
+
+/** One child process and what it belongs to. */
+export interface Environment {
+  readonly child: Child
+  readonly deployment: Deployment
+  readonly tmp: string
+  readonly started: Started
+  readonly initDuration: Millis
+  /** Whether it has had a call before. */
+  isWarm: boolean
+  /** Monotonic milliseconds. */
+  idleSince: Millis
+}
+
+export interface EnvironmentPool {
+  /** An idle environment, or a new one. It is the caller's until `release` or `end`. */
+  readonly acquire: (deployment: Deployment) => Effect.Effect<Environment>
+  /** Gives an environment back that can take another call. */
+  readonly release: (environment: Environment) => Effect.Effect<void>
+  /** Kills an environment at once, with all it started. */
+  readonly end: (environment: Pick<Environment, "child" | "deployment" | "tmp">) => Effect.Effect<void>
+  /** Takes a deployment out of use. Running calls finish; its code is removed after the last. */
+  readonly retire: (deployment: Deployment) => Effect.Effect<void>
+}
+
+/** No process survives SIGKILL for longer, unless it hangs in the kernel. */
+const endWithin = "5 seconds"
+const longestReapInterval: Millis = 30_000
+
+export const monotonicMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
+
+/** Makes a pool. Closing the scope ends every process. */
+export const makeEnvironmentPool = (
+  local: LocalSettings,
+  workspace: Workspace
+): Effect.Effect<EnvironmentPool, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    /** How many processes each deployment has; a retired one stays until it has none. */
+    const processes = new Map<Deployment, number>()
+    const retired = new Set<Deployment>()
+    const live = new Set<Child>()
+    /** The longest idle first. */
+    let idle: ReadonlyArray<Environment> = []
+
+    const scope = yield* Effect.acquireRelease(
+      Effect.scope,
+      () =>
+        Effect.forEach(live, (child) => {
+          child.kill()
+          return Effect.timeoutOption(child.awaitExit, endWithin)
+        }, { concurrency: "unbounded", discard: true })
+    )
+    const killAll = () => live.forEach((child) => child.kill())
+    yield* Effect.acquireRelease(
+      Effect.sync(() => process.once("exit", killAll)),
+      () => Effect.sync(() => process.removeListener("exit", killAll))
+    )
+
+    const removeUnused = (deployment: Deployment) =>
+      Effect.suspend(() =>
+        !processes.has(deployment) && retired.delete(deployment) ? workspace.remove(deployment.taskRoot) : Effect.void
+      )
+
+    const count = (deployment: Deployment, change: 1 | -1) => {
+      const left = (processes.get(deployment) ?? 0) + change
+      if (left === 0) processes.delete(deployment)
+      else processes.set(deployment, left)
+    }
+
+    const end: EnvironmentPool["end"] = ({ child, deployment, tmp }) =>
+      Effect.suspend(() => {
+        if (!live.delete(child)) return Effect.void
+        child.kill()
+        count(deployment, -1)
+        // The caller has its answer; tidying up is nobody's wait.
+        return child.awaitExit.pipe(
+          Effect.timeoutOption(endWithin),
+          Effect.zipRight(workspace.remove(tmp)),
+          Effect.zipRight(removeUnused(deployment)),
+          Effect.forkIn(scope),
+          Effect.asVoid
+        )
+      })
+
+    const endIdle = (isDue: (environment: Environment, index: number) => boolean) =>
+      Effect.suspend(() => {
+        const due = idle.filter(isDue)
+        idle = idle.filter((environment) => !due.includes(environment))
+        return Effect.forEach(due, end, { discard: true })
+      })
+
+    const create = Effect.fnUntraced(function*(deployment: Deployment) {
+      const id = randomBytes(16).toString("hex")
+      const today = DateTime.formatIsoDateUtc(yield* DateTime.now).replaceAll("-", "/")
+      const tmp = yield* workspace.makeTmp(id)
+      const child = new Child(launchPlan({
+        id,
+        logStream: `${today}/[$LATEST]${id}`,
+        bootstrap: workspace.bootstrap,
+        taskRoot: deployment.taskRoot,
+        tmp,
+        settings: deployment.settings,
+        local,
+        user: workspace.user
+      }))
+      live.add(child)
+      count(deployment, 1)
+      return { child, deployment, tmp }
+    })
+
+    const start = (deployment: Deployment): Effect.Effect<Environment> =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          // Room for one more: idle ones of other functions make way, the longest idle first.
+          if (live.size >= local.concurrency) yield* endIdle((_, index) => index === 0)
+          const from = yield* monotonicMillis
+          const created = yield* create(deployment)
+          const started = yield* restore(awaitReady(created.child, local.initTimeout)).pipe(
+            Effect.onInterrupt(() => end(created))
+          )
+          const initDuration = (yield* monotonicMillis) - from
+          return { ...created, started, initDuration, isWarm: false, idleSince: 0 }
+        })
+      )
+
+    yield* monotonicMillis.pipe(
+      Effect.flatMap((now) => endIdle(({ idleSince }) => now - idleSince >= local.idleTimeout)),
+      Effect.repeat(Schedule.spaced(Math.min(longestReapInterval, local.idleTimeout))),
+      Effect.forkIn(scope)
+    )
+
+    return {
+      end,
+      acquire: (deployment) =>
+        Effect.suspend(() => {
+          const warm = idle.findLast((candidate) => candidate.deployment === deployment)
+          if (warm === undefined) return start(deployment)
+          idle = idle.filter((candidate) => candidate !== warm)
+          return Effect.succeed(warm)
+        }),
+      release: (environment) =>
+        Effect.flatMap(monotonicMillis, (now) => {
+          if (!environment.child.isAlive || retired.has(environment.deployment)) return end(environment)
+          environment.isWarm = true
+          environment.idleSince = now
+          idle = [...idle, environment]
+          return Effect.void
+        }),
+      retire: (deployment) =>
+        Effect.suspend(() => {
+          retired.add(deployment)
+          return endIdle((environment) => environment.deployment === deployment)
+        }).pipe(Effect.zipRight(removeUnused(deployment)))
+    }
+  })

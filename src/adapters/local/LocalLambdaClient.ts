@@ -1,0 +1,143 @@
+/** The `LambdaClient` of this machine: handlers run in child processes of this one. */
+import { Clock, Effect, Layer } from "effect"
+import type { DeployedFunction } from "../../domain/Deployment.ts"
+import { bodyFromBytes, InvocationError } from "../../domain/Invocation.ts"
+import type { InvocationResult } from "../../domain/Invocation.ts"
+import { packageFunction } from "../../packaging/Package.ts"
+import { LambdaClient } from "../../ports/LambdaClient.ts"
+import type { InvokeRequest } from "../../ports/LambdaClient.ts"
+import type { LocalRuntime } from "./LocalRuntime.ts"
+import { makeLocalRuntime, sameSettings } from "./LocalRuntime.ts"
+import { defaultSettings } from "./LocalSettings.ts"
+import type { LocalSettings } from "./LocalSettings.ts"
+import type { Outcome } from "./Outcome.ts"
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
+
+/** `errorType` and `errorMessage` of an error payload. */
+const describe = (payload: string): { readonly type: string; readonly message: string } => {
+  try {
+    const { errorMessage, errorType } = JSON.parse(payload) as Record<string, unknown>
+    return { type: textOf(errorType), message: textOf(errorMessage) }
+  } catch {
+    return { type: "", message: payload.slice(0, 1000) }
+  }
+}
+
+const functionError = ({ body, log, requestId, timedOut }: Outcome): InvocationError => {
+  const payload = body.toString("utf8")
+  const { message, type } = describe(payload)
+  return new InvocationError({
+    reason: timedOut ? "FunctionTimeout" : "FunctionError",
+    message: `${type}: ${message}`,
+    errorType: type,
+    payload,
+    requestId,
+    executedVersion: "$LATEST",
+    logTail: log
+  })
+}
+
+const tooLate = new InvocationError({
+  reason: "TooLate",
+  message: "The lease would have ended before the call was handed to the function. Nothing was sent."
+})
+
+const noSlot = ({ target, timeout }: InvokeRequest) =>
+  new InvocationError({
+    reason: "Throttled",
+    message: `No process was free for function ${target.name} within ${timeout} ms. Nothing was sent.`,
+    accountWide: true
+  })
+
+const noAnswer = ({ target, timeout }: InvokeRequest) =>
+  new InvocationError({ reason: "NoAnswer", message: `Function ${target.name} did not answer within ${timeout} ms` })
+
+const invokeOn = (runtime: LocalRuntime) =>
+  Effect.fnUntraced(function*(request: InvokeRequest) {
+    const { clientContext, notAfter, payload, target, timeout, type } = request
+    let isSent = false
+    const beforeSend = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (now > notAfter) return tooLate
+      isSent = true
+      return Effect.void
+    })
+    const outcome = yield* runtime.invoke({
+      name: target.name,
+      qualifier: target.qualifier,
+      type,
+      payload: Buffer.from(payload),
+      clientContext: clientContext === undefined ? undefined : JSON.stringify({ custom: clientContext }),
+      beforeSend
+    }).pipe(
+      Effect.timeoutFail({ duration: timeout, onTimeout: () => (isSent ? noAnswer(request) : noSlot(request)) })
+    )
+    if (outcome.functionError !== undefined) return yield* functionError(outcome)
+    const isSync = type === "RequestResponse"
+    const result: InvocationResult = {
+      body: bodyFromBytes(outcome.body),
+      requestId: outcome.requestId,
+      executedVersion: isSync ? "$LATEST" : undefined,
+      logTail: isSync ? outcome.log : undefined
+    }
+    return result
+  })
+
+const make = (options: Partial<LocalSettings>) =>
+  Effect.gen(function*() {
+    const runtime = yield* makeLocalRuntime({ ...defaultSettings, ...options })
+
+    const deploy: LambdaClient["Type"]["deploy"] = Effect.fn("LocalLambdaClient.deploy")(function*(fn) {
+      const functionPackage = yield* packageFunction(fn)
+      const { codeSha256, settings } = functionPackage
+      const previous = runtime.find(settings.name)
+      const isUnchanged = previous?.functionPackage.codeSha256 === codeSha256 &&
+        sameSettings(previous.functionPackage.settings, settings)
+      if (!isUnchanged) {
+        const { active } = yield* runtime.install(functionPackage)
+        yield* active
+      }
+      const deployed: DeployedFunction = {
+        target: { name: settings.name, arn: undefined, qualifier: undefined, timeout: settings.timeout },
+        codeSha256,
+        change: isUnchanged ? "unchanged" : previous === undefined ? "created" : "updated"
+      }
+      return deployed
+    })
+
+    return LambdaClient.of({
+      description: `this machine (child processes, Node ${process.versions.node})`,
+      region: undefined,
+      deploy,
+      invoke: invokeOn(runtime),
+      remove: Effect.fn("LocalLambdaClient.remove")(runtime.remove)
+    })
+  })
+
+/**
+ * Runs functions on this machine, each call in a child process of its own that is used again while warm. Functions
+ * live as long as the Layer: closing its scope ends their processes and removes their files.
+ *
+ * Handlers are held by Node's permission model, by limits of the system, and as root by another user: a seat belt for
+ * code you trust, not a sandbox.
+ */
+export class LocalLambdaClient {
+  /**
+   * With the default settings; needs nothing.
+   *
+   * @example
+   * LambdaScheduler.layer.pipe(Layer.provide(Layer.merge(MemoryTaskRepository.layer, LocalLambdaClient.layer)))
+   */
+  static readonly layer: Layer.Layer<LambdaClient> = Layer.scoped(LambdaClient, make({}))
+
+  /**
+   * With some settings changed.
+   *
+   * @param options see `LocalSettings`; durations in milliseconds
+   *
+   * @example
+   * LocalLambdaClient.layerOptions({ concurrency: 4, idleTimeout: 60_000 })
+   */
+  static readonly layerOptions = (options: Partial<LocalSettings>): Layer.Layer<LambdaClient> =>
+    Layer.scoped(LambdaClient, make(options))
+}

@@ -1,0 +1,3 @@
+/** `effect-lambda-scheduler/local`: Lambda functions on this machine. */
+export { LocalLambdaClient } from "./LocalLambdaClient.ts"
+export type { LocalSettings } from "./LocalSettings.ts"
