@@ -1,0 +1,96 @@
+/** The one place where the domain's errors become problems. */
+import { Effect } from "effect"
+import type { DeploymentError } from "../domain/Deployment.ts"
+import { InvalidInput } from "../domain/Errors.ts"
+import type { SchedulerClosed, TaskRepositoryError } from "../domain/Errors.ts"
+import type { Problem, ProblemOf } from "./Problem.ts"
+import { isProblem, problem } from "./Problem.ts"
+
+type DomainError = InvalidInput | DeploymentError | SchedulerClosed | TaskRepositoryError
+
+/** The problems that an error can become. */
+export type ProblemFor<E> = E extends Problem ? E
+  : E extends InvalidInput ? ProblemOf<400> | ProblemOf<413>
+  : E extends DeploymentError ? ProblemOf<409> | ProblemOf<502>
+  : E extends SchedulerClosed | TaskRepositoryError ? ProblemOf<503>
+  : never
+
+/** `NameEmpty` is `NAME_EMPTY`. */
+const upperSnake = (reason: string): string => reason.replace(/(?<=[a-z0-9])(?=[A-Z])/g, "_").toUpperCase()
+
+/** The scheduler's words for what this API calls otherwise. */
+const fields: Readonly<Record<string, string>> = {
+  payload: "jsonPayload",
+  payloadJson: "jsonPayload",
+  maxRuns: "totalRuns",
+  "trigger.spaced": "repeatEvery",
+  "trigger.fixed": "fixedRate",
+  "trigger.after": "initialDelay",
+  zip: "zippedCodeBase64",
+  "code.zip": "zippedCodeBase64"
+}
+
+const inputProblem = (error: InvalidInput) => {
+  const field = fields[error.field]
+  const detail = field !== undefined && error.message.startsWith(`${error.field}:`)
+    ? `${field}${error.message.slice(error.field.length)}`
+    : error.message
+  switch (error.reason) {
+    case "PayloadTooLarge":
+    case "ZipTooLarge":
+      return problem(413, upperSnake(error.reason), detail)
+    default:
+      return problem(400, upperSnake(error.reason), detail)
+  }
+}
+
+// The message as it is: it is made to be acted on, and callers match on it.
+const deploymentProblem = (error: DeploymentError) =>
+  error.reason === "NotOwned"
+    ? problem(409, "DEPLOYMENT_NOT_OWNED", error.message)
+    : problem(
+      502,
+      error.reason === "Failed" ? "DEPLOYMENT_FAILED" : `DEPLOYMENT_${upperSnake(error.reason)}`,
+      error.message
+    )
+
+const toProblem = (error: DomainError) => {
+  switch (error._tag) {
+    case "InvalidInput":
+      return inputProblem(error)
+    case "DeploymentError":
+      return deploymentProblem(error)
+    case "SchedulerClosed":
+      return problem(503, "SCHEDULER_CLOSED", "The scheduler is shutting down and takes no more work.")
+    case "TaskRepositoryError":
+      return problem(503, "STORE_UNAVAILABLE", "The store did not answer as it should. Nothing was changed; try again.")
+  }
+}
+
+/** What is wrong with the filter or the page of a question can only come from the query. */
+export const withQueryProblems = <A, E, R>(
+  self: Effect.Effect<A, E | InvalidInput, R>
+): Effect.Effect<A, Exclude<E, InvalidInput> | ProblemOf<400>, R> =>
+  Effect.mapError(
+    self,
+    (error) =>
+      error instanceof InvalidInput ? problem(400, "QUERY_INVALID", error.message) : error as Exclude<E, InvalidInput>
+  )
+
+/**
+ * Turns an effect's errors into problems. What a store said stays in the log: it may hold more than a caller should see.
+ *
+ * @example
+ * scheduler.list(filter, page).pipe(withProblems)
+ */
+export const withProblems = <A, E extends DomainError | Problem, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, ProblemFor<E>, R> =>
+  self.pipe(
+    Effect.tapError((error: DomainError | Problem) =>
+      "_tag" in error && error._tag === "TaskRepositoryError"
+        ? Effect.logError("The store failed", error)
+        : Effect.void
+    ),
+    Effect.mapError((error) => (isProblem(error) ? error : toProblem(error)) as ProblemFor<E>)
+  )

@@ -1,0 +1,146 @@
+/** Reads a request's body: bounded while it is read, plain JSON in UTF-8, nothing in it that is not in the contract. */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import { Effect, Either, ParseResult, Schema } from "effect"
+import { isUtf8 } from "node:buffer"
+import type { IncomingMessage } from "node:http"
+import { shown } from "../domain/Time.ts"
+import { Empty } from "./Api.ts"
+import type { ProblemOf } from "./Problem.ts"
+import { problem } from "./Problem.ts"
+
+/** Bytes of a body without code. */
+export const maxBodyBytes = 16 * 1024 * 1024
+
+/** Bytes of a body with a zip of 50 MB in base64 and a payload. */
+export const maxDeployBodyBytes = 90 * 1024 * 1024
+
+type BodyProblem = ProblemOf<400> | ProblemOf<413> | ProblemOf<415>
+
+const invalid = (detail: string) => problem(400, "BODY_INVALID", detail)
+const tooLarge = (limit: number) => problem(413, "BODY_TOO_LARGE", `The body is larger than ${limit} bytes.`)
+
+const jsonContentType = /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i
+
+/** Whether the body is plain JSON by its headers. A form cannot send this type without a preflight. */
+const checkHeaders = (headers: IncomingMessage["headers"]): BodyProblem | undefined => {
+  const encoding = headers["content-encoding"]
+  if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
+    return problem(415, "UNSUPPORTED_ENCODING", "Send the body as it is: compressed bodies are not accepted.")
+  }
+  return jsonContentType.test(headers["content-type"] ?? "")
+    ? undefined
+    : problem(415, "CONTENT_TYPE_INVALID", "Send the header \"content-type: application/json\".")
+}
+
+// The length is counted while reading: a chunked body has none to check first.
+const collect = (source: IncomingMessage, limit: number): Effect.Effect<Buffer, BodyProblem> =>
+  Effect.async((resume) => {
+    const chunks: Array<Buffer> = []
+    let size = 0
+    const onData = (chunk: Buffer) => {
+      size += chunk.length
+      if (size > limit) finish(Effect.fail(tooLarge(limit)))
+      else chunks.push(chunk)
+    }
+    const onEnd = () => finish(Effect.succeed(Buffer.concat(chunks, size)))
+    const onBreak = () => finish(Effect.fail(invalid("The connection ended before the body did.")))
+    const finish = (result: Effect.Effect<Buffer, BodyProblem>) => {
+      source.off("data", onData).off("end", onEnd).off("close", onBreak)
+      resume(result)
+    }
+    // Stays: an error without a listener would end the process.
+    source.on("error", onBreak)
+    source.on("data", onData).on("end", onEnd).on("close", onBreak)
+    return Effect.sync(() => finish(Effect.interrupt))
+  })
+
+const read = (source: IncomingMessage, limit: number): Effect.Effect<Buffer, BodyProblem> =>
+  Number(source.headers["content-length"] ?? 0) > limit ? Effect.fail(tooLarge(limit)) : collect(source, limit)
+
+const parse = (bytes: Buffer): Either.Either<unknown, BodyProblem> => {
+  if (bytes.length === 0) return Either.left(invalid("Expected a JSON object, got an empty body."))
+  if (!isUtf8(bytes)) return Either.left(problem(400, "BODY_NOT_UTF8", "The body is not valid UTF-8."))
+  return Either.try({
+    try: () => JSON.parse(bytes.toString("utf8")) as unknown,
+    catch: () => invalid("The body is not valid JSON.")
+  })
+}
+
+/** Fields whose wrong type has a code of its own. */
+const typeCodes: Readonly<Record<string, string>> = {
+  name: "NAME_TYPE",
+  function: "NAME_TYPE",
+  repeatEvery: "INTERVAL_INVALID",
+  fixedRate: "INTERVAL_INVALID",
+  initialDelay: "INTERVAL_INVALID",
+  totalRuns: "MAX_RUNS_INVALID",
+  zippedCodeBase64: "ZIP_INVALID",
+  handler: "HANDLER_INVALID",
+  runtime: "RUNTIME_UNSUPPORTED",
+  timeout: "TIMEOUT_INVALID"
+}
+
+const expectations: Readonly<Record<string, string>> = {
+  totalRuns: "a whole number of at least 1",
+  repeatEvery: "a duration such as \"5 seconds\" or \"PT5S\"",
+  fixedRate: "a duration such as \"5 seconds\" or \"PT5S\"",
+  initialDelay: "a duration such as \"5 seconds\" or \"PT5S\"",
+  timeout: "a duration of 1 to 900 seconds"
+}
+
+/** Says what does not fit, without repeating what came. */
+const decodeProblem = (error: ParseResult.ParseError): BodyProblem => {
+  const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
+  const [step] = issue?.path ?? []
+  if (issue === undefined || step === undefined) return invalid("Expected a JSON object.")
+  const field = String(step)
+  switch (issue._tag) {
+    case "Unexpected":
+      return problem(400, "FIELD_UNKNOWN", `Unknown field ${shown(field)}.`)
+    case "Missing":
+      return invalid(`The field "${field}" is missing.`)
+    default:
+      return problem(400, typeCodes[field] ?? "BODY_INVALID", `${field}: expected ${expectations[field] ?? "a string"}`)
+  }
+}
+
+/**
+ * Reads and decodes a JSON body.
+ *
+ * @param limit bytes; what is larger is refused, at once where the length is announced
+ * @returns the decoded body, or a problem: `CONTENT_TYPE_INVALID`, `UNSUPPORTED_ENCODING`, `BODY_TOO_LARGE`,
+ * `BODY_NOT_UTF8`, `BODY_INVALID`, `FIELD_UNKNOWN`, or the code of a field of a wrong type
+ *
+ * @example
+ * const body = yield* readBody(request, ScheduleRequest, maxBodyBytes)
+ */
+export const readBody = <A, I>(
+  request: HttpServerRequest.HttpServerRequest,
+  schema: Schema.Schema<A, I>,
+  limit: number
+): Effect.Effect<A, BodyProblem> =>
+  Effect.suspend(() => {
+    const source = NodeHttpServerRequest.toIncomingMessage(request)
+    const refused = checkHeaders(source.headers)
+    if (refused !== undefined) return Effect.fail(refused)
+    return Effect.flatMap(read(source, limit), (bytes) =>
+      Either.flatMap(parse(bytes), (body) =>
+        Either.mapLeft(
+          Schema.decodeUnknownEither(schema, { onExcessProperty: "error" })(body),
+          decodeProblem
+        )))
+  })
+
+/**
+ * For a request that needs no body: none, or an empty JSON object. A form always sends a content type of its own, and
+ * is refused by it; `curl -X POST` sends none.
+ */
+export const readNoBody = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<void, BodyProblem> =>
+  Effect.suspend(() => {
+    const { headers } = NodeHttpServerRequest.toIncomingMessage(request)
+    const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
+    if (hasBody) return Effect.asVoid(readBody(request, Empty, maxBodyBytes))
+    const refused = headers["content-type"] === undefined ? undefined : checkHeaders(headers)
+    return refused === undefined ? Effect.void : Effect.fail(refused)
+  })

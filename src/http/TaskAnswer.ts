@@ -1,0 +1,110 @@
+/** A Task as the HTTP face shows it. */
+import { DateTime, Schema } from "effect"
+import { AttemptOutcome } from "../domain/Invocation.ts"
+import type { InvocationBody } from "../domain/Invocation.ts"
+import type { Attempt, Task } from "../domain/Task.ts"
+import { executedAt, isFinished, startedAt, taskStatuses } from "../domain/Task.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+
+const Instant = Schema.String.annotations({
+  description: "ISO 8601, UTC, milliseconds",
+  jsonSchema: { type: "string", format: "date-time" },
+  examples: ["2027-01-01T09:00:00.000Z"]
+})
+const described = <A, I>(schema: Schema.Schema<A, I>, description: string) => schema.annotations({ description })
+
+const AttemptAnswer = Schema.Struct({
+  number: described(Schema.Int, "1, 2, ..."),
+  startedAt: Instant,
+  endedAt: Schema.NullOr(Instant),
+  outcome: Schema.NullOr(AttemptOutcome),
+  error: Schema.NullOr(Schema.Struct({
+    reason: Schema.String,
+    message: Schema.String,
+    errorType: Schema.NullOr(Schema.String)
+  })),
+  requestId: Schema.NullOr(Schema.String)
+})
+
+export const TaskAnswer = Schema.Struct({
+  id: described(Schema.String, "UUID version 7"),
+  name: Schema.String,
+  function: described(Schema.String, "What it invokes: a name or an ARN, with its qualifier"),
+  status: Schema.Literal(...taskStatuses),
+  scheduleId: described(Schema.NullOr(Schema.String), "The schedule that made it; null for a one-shot"),
+  createdAt: Instant,
+  nominalAt: described(Instant, "The instant its rule names"),
+  scheduledAt: described(Instant, "The instant it is due: the nominal one, or a retry's"),
+  startedAt: described(Schema.NullOr(Instant), "When its latest attempt began"),
+  executedAt: described(Schema.NullOr(Instant), "When its latest attempt ended"),
+  finishedAt: Schema.NullOr(Instant),
+  jsonPayload: described(Schema.String, "The JSON text that the function gets, byte for byte"),
+  result: described(
+    Schema.Unknown,
+    "What the function answered: parsed when it is JSON, else the text; null when there is none"
+  ),
+  resultEncoding: described(
+    Schema.NullOr(Schema.Literal("json", "text", "base64")),
+    "How to read `result`; base64 for bytes that are no text"
+  ),
+  failure: described(
+    Schema.NullOr(Schema.Struct({ reason: Schema.String, message: Schema.String })),
+    "Why it failed for good"
+  ),
+  skipped: described(Schema.NullOr(Schema.String), "Why it did not run"),
+  attempts: Schema.Array(AttemptAnswer),
+  logTail: described(Schema.NullOr(Schema.String), "The end of the latest attempt's log, at most 4 KB")
+}).annotations({ identifier: "Task" })
+export type TaskAnswer = typeof TaskAnswer.Type
+
+const iso = (millis: EpochMillis): string => DateTime.formatIso(DateTime.unsafeMake(millis))
+const isoOrNull = (millis: EpochMillis | undefined): string | null => millis === undefined ? null : iso(millis)
+
+const resultAnswer = (body: InvocationBody | undefined): Pick<TaskAnswer, "result" | "resultEncoding"> => {
+  if (body === undefined || body.text === "") return { result: null, resultEncoding: null }
+  if (body.encoding === "base64") return { result: body.text, resultEncoding: "base64" }
+  try {
+    return { result: JSON.parse(body.text) as unknown, resultEncoding: "json" }
+  } catch {
+    // Not JSON is fine: the text is the result.
+    return { result: body.text, resultEncoding: "text" }
+  }
+}
+
+const attemptAnswer = (attempt: Attempt): TaskAnswer["attempts"][number] => ({
+  number: attempt.number,
+  startedAt: iso(attempt.startedAt),
+  endedAt: isoOrNull(attempt.ended?.at),
+  outcome: attempt.ended?.outcome ?? null,
+  error: attempt.ended?.error === undefined
+    ? null
+    : {
+      reason: attempt.ended.error.reason,
+      message: attempt.ended.error.message,
+      errorType: attempt.ended.error.errorType ?? null
+    },
+  requestId: attempt.ended?.requestId ?? null
+})
+
+/** Shows a Task; nothing in it is a secret of the server. */
+export const taskAnswer = (task: Task): TaskAnswer => ({
+  id: task.id,
+  name: task.name,
+  function: `${task.function.arn ?? task.function.name}${
+    task.function.qualifier === undefined ? "" : `:${task.function.qualifier}`
+  }`,
+  status: task.status,
+  scheduleId: task.scheduleId ?? null,
+  createdAt: iso(task.createdAt),
+  nominalAt: iso(task.nominalAt),
+  scheduledAt: iso(task.dueAt),
+  startedAt: isoOrNull(startedAt(task)),
+  executedAt: isoOrNull(executedAt(task)),
+  finishedAt: isFinished(task) ? iso(task.finishedAt) : null,
+  jsonPayload: task.payload,
+  ...resultAnswer(task.status === "Succeeded" ? task.result : undefined),
+  failure: task.status === "Failed" ? { reason: task.failure.reason, message: task.failure.message } : null,
+  skipped: task.status === "Skipped" ? task.skipped : null,
+  attempts: task.attempts.map(attemptAnswer),
+  logTail: task.attempts.at(-1)?.ended?.logTail ?? null
+})

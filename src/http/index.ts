@@ -1,0 +1,10 @@
+/** `effect-lambda-scheduler/http`: a LambdaScheduler over HTTP. */
+export { CreateAndScheduleRequest, LambdaSchedulerApi, ScheduleRequest } from "./Api.ts"
+export type { Problem, ProblemOf, ProblemStatus } from "./Problem.ts"
+export { SchedulerServer } from "./SchedulerServer.ts"
+export type { ServerOptions } from "./SchedulerServer.ts"
+export { environmentVariables, serverSettings } from "./ServerConfig.ts"
+export type { EnvironmentVariable, ServerSettings } from "./ServerConfig.ts"
+export { ServerError } from "./ServerError.ts"
+export type { ServerKey } from "./ServerKey.ts"
+export { TaskAnswer } from "./TaskAnswer.ts"

@@ -1,0 +1,72 @@
+/** The server process: `npm start`. */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Cause, Console, Effect, Exit, Layer, Option } from "effect"
+import { MemoryTaskRepository } from "../adapters/memory/index.ts"
+import { EngineConfig } from "../engine/EngineConfig.ts"
+import { LambdaScheduler } from "../engine/LambdaScheduler.ts"
+import { LambdaClient } from "../ports/LambdaClient.ts"
+import { greeting } from "./Greeting.ts"
+import { jsonLog } from "./JsonLog.ts"
+import type { LambdaTarget } from "./LambdaTarget.ts"
+import { SchedulerServer } from "./SchedulerServer.ts"
+import type { ServerSettings } from "./ServerConfig.ts"
+import { serverSettings } from "./ServerConfig.ts"
+
+// Only what is used is loaded: the AWS SDK alone would cost a third of the time it takes to start.
+const lambdaClient = ({ where }: LambdaTarget): Layer.Layer<LambdaClient> =>
+  Layer.unwrapEffect(
+    where === "aws"
+      ? Effect.map(Effect.promise(() => import("../adapters/aws/index.ts")), (aws) => aws.AwsLambdaClient.layer)
+      : Effect.map(Effect.promise(() => import("../adapters/local/index.ts")), (local) => local.LocalLambdaClient.layer)
+  )
+
+const greet = (target: LambdaTarget) =>
+  Effect.gen(function*() {
+    const { description } = yield* LambdaClient
+    const { key, url } = yield* SchedulerServer
+    const lines = greeting({ url, key, runsOn: description, target })
+    yield* Console.log(lines.join("\n"))
+  })
+
+const server = ({ concurrency, shutdownGrace, ...settings }: ServerSettings) =>
+  Layer.effectDiscard(greet(settings.lambda)).pipe(
+    Layer.provideMerge(SchedulerServer.layer(settings)),
+    Layer.provide(LambdaScheduler.layer),
+    Layer.provide(EngineConfig.layer({ concurrency, shutdownGrace })),
+    Layer.provide(Layer.merge(MemoryTaskRepository.layer, lambdaClient(settings.lambda)))
+  )
+
+/**
+ * npm passes Ctrl-C on to a process that the terminal has told already: signals within a second are one. A later one
+ * means that somebody does not want to wait.
+ */
+const exitOnSecondSignal = Effect.map(Effect.clock, (clock) => {
+  let first: number | undefined
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    process.on(signal, () => {
+      const now = clock.unsafeCurrentTimeMillis()
+      first ??= now
+      if (now - first > 1_000) process.exit(code)
+    })
+  }
+})
+
+const program = Effect.gen(function*() {
+  yield* exitOnSecondSignal
+  const settings = yield* serverSettings
+  return yield* Layer.launch(server(settings))
+}).pipe(
+  Effect.tapErrorCause((cause) =>
+    Option.match(Cause.failureOption(cause), {
+      onSome: (error) => Console.error(error.message),
+      onNone: () => Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logFatal("The server failed", cause)
+    })
+  ),
+  Effect.provide(jsonLog)
+)
+
+NodeRuntime.runMain(program, {
+  disableErrorReporting: true,
+  disablePrettyLogger: true,
+  teardown: (exit, onExit) => onExit(Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause) ? 1 : 0)
+})
