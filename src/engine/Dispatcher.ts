@@ -39,6 +39,8 @@ export const makeDispatcher = (needs: {
     /** When the loop looks at the store next; `Infinity` also while a tick is under way. */
     let looksAt: EpochMillis = Infinity
     let full = false
+    /** Enough to make another look at the store worth it. */
+    const hasRoom = () => room() * 2 > config.nearFutureCapacity
 
     /** Claims what fits; answers when to look again, if nothing wakes the loop before. */
     const tick: Effect.Effect<EpochMillis, unknown> = Effect.suspend(() => {
@@ -51,6 +53,8 @@ export const makeDispatcher = (needs: {
         repository.claimDue({ lease, now, ahead: config.horizon, limit, excludeFunctions: [] }),
         ({ nextAt, tasks }) => {
           tasks.forEach(handOn)
+          // What was due at once has left again already: there may be more where it came from.
+          if (tasks.length === limit && hasRoom()) return now
           full = tasks.length === limit
           const next = nextAt === undefined ? Infinity : Math.max(now, nextAt - config.horizon)
           if (repository.shared) return Math.min(next, now + config.pollInterval)
@@ -89,7 +93,7 @@ export const makeDispatcher = (needs: {
         if (claimableAt - config.horizon < looksAt) Queue.unsafeOffer(wake, undefined)
       },
       noteRoom: () => {
-        if (full && room() * 2 > config.nearFutureCapacity) Queue.unsafeOffer(wake, undefined)
+        if (full && hasRoom()) Queue.unsafeOffer(wake, undefined)
       },
       ready: Effect.flatMap(Deferred.make<void, SchedulerNotReady>(), (probe) => {
         probes.add(probe)

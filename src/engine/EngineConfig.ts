@@ -31,7 +31,7 @@ export interface EngineSettings {
   readonly retentionAge: Millis
   /** ... and this many of them at the most. */
   readonly retentionCount: number
-  /** Milliseconds between two rounds of pruning. */
+  /** Milliseconds between two rounds of pruning by age; pruning by count does not wait for them. */
   readonly pruneInterval: Millis
   /** How many events a slow subscriber may lag behind before it loses the oldest. */
   readonly eventBuffer: number
@@ -54,7 +54,7 @@ export class EngineConfig extends Context.Reference<EngineConfig>()("effect-lamb
     minimumInterval: 1_000,
     retentionAge: 7 * 86_400_000,
     retentionCount: 100_000,
-    pruneInterval: 600_000,
+    pruneInterval: 3_600_000,
     eventBuffer: 16_384
   }
 

@@ -19,10 +19,12 @@ export const makePruner = (
   clock: Clock.Clock
 ): Effect.Effect<Pruner, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const wanted = yield* Queue.sliding<void>(1)
+    const tooMany = yield* Queue.sliding<void>(1)
+    const first = yield* Queue.sliding<void>(1)
     // A tenth above the bound, so that pruning comes in batches.
     const slack = Math.max(1, Math.floor(config.retentionCount / 10))
     let finished = 0
+    let lastFinishedAt = -Infinity
 
     const prune = Effect.suspend(() =>
       repository.prune({
@@ -33,15 +35,23 @@ export const makePruner = (
       })
     ).pipe(Effect.repeat({ while: (removed) => removed === batch, schedule: Schedule.forever }))
 
-    yield* chore("prune", Effect.zipRight(Effect.yieldNow(), prune), Schedule.spaced(config.pruneInterval))
-    yield* chore("prune by count", Effect.zipRight(Queue.take(wanted), prune), Schedule.forever)
+    /** By age: every so often while there is anything that can grow too old; an idle engine does not wake for it. */
+    const pruneWhileAging = prune.pipe(
+      Effect.delay(config.pruneInterval),
+      Effect.repeat({ until: () => clock.unsafeCurrentTimeMillis() - lastFinishedAt > config.retentionAge })
+    )
+    yield* chore("prune by age", Effect.zipRight(Queue.take(first), pruneWhileAging), Schedule.forever)
+    yield* chore("prune by count", Effect.zipRight(Queue.take(tooMany), prune), Schedule.forever)
 
     return {
       noteFinished: () => {
+        const now = clock.unsafeCurrentTimeMillis()
+        if (now - lastFinishedAt > config.retentionAge) Queue.unsafeOffer(first, undefined)
+        lastFinishedAt = now
         finished++
         if (finished < slack) return
         finished = 0
-        Queue.unsafeOffer(wanted, undefined)
+        Queue.unsafeOffer(tooMany, undefined)
       }
     }
   })

@@ -13,7 +13,7 @@ export const makeRecord = (
 ): (request: SettleRequest) => Effect.Effect<SettleVerdict, TaskRepositoryError> =>
 (request) => {
   const settle = Effect.map(
-    repository.settle(lease, [request]),
+    Effect.suspend(() => repository.settle(lease, [request])),
     ([verdict]): SettleVerdict => verdict ?? { _tag: "Fenced" }
   )
   return Effect.catchAll(settle, (error) =>
@@ -22,7 +22,9 @@ export const makeRecord = (
         Effect.annotateLogs({ taskId: request.id }),
         Effect.zipRight(
           Effect.retry(settle, { schedule: backOff, while: (failure) => failure.reason === "Unavailable" })
-        )
+        ),
+        // A shutdown whose grace has passed must not wait for a store that stays away.
+        Effect.interruptible
       )
       : Effect.fail(error))
 }

@@ -101,7 +101,8 @@ export const makeScheduler: Effect.Effect<
     closed = true
     yield* drivers.stopAll
     const unstarted = yield* nearFuture.close
-    yield* Effect.timeoutOption(nearFuture.drained, config.shutdownGrace)
+    // A finalizer cannot be interrupted, hence neither what it waits for, unless it says so.
+    yield* nearFuture.drained.pipe(Effect.interruptible, Effect.timeoutOption(config.shutdownGrace))
     yield* nearFuture.interruptAll
     yield* repository.release(lease, unstarted, clock.unsafeCurrentTimeMillis())
     yield* repository.closeLease(lease)
