@@ -145,7 +145,8 @@ const isCyclic = (value: unknown): boolean => {
   try {
     JSON.stringify(value)
     return false
-  } catch {
-    return true
+  } catch (error) {
+    // A RangeError is the stack's end: deep, but not cyclic.
+    return error instanceof TypeError
   }
 }

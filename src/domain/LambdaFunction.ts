@@ -336,7 +336,7 @@ const parseEnvironment = (
       const field = "environment"
       yield* check(envNamePattern.test(name), "EnvInvalid", field, "names such as MY_NAME", name)
       yield* check(!reservedEnv.test(name), "EnvReserved", field, "a name that is not reserved", name)
-      const text = typeof value === "object" ? String(Redacted.value(value)) : value
+      const text = Redacted.isRedacted(value) ? Redacted.value(value) : value
       yield* check(
         typeof text === "string" && !text.includes("\0"),
         "EnvInvalid",

@@ -29,15 +29,25 @@ const decodeDuration = (input: unknown): Option.Option<Duration.Duration> => {
       : Option.none()
   }
   if (typeof input === "bigint") return input >= 0n ? Option.some(Duration.nanos(input)) : Option.none()
-  return Duration.isDuration(input) || Array.isArray(input)
-    ? Duration.decodeUnknown(input)
-    : Option.none()
+  if (Array.isArray(input)) {
+    return input.every((part) => Number.isFinite(part) && part >= 0) ? Duration.decodeUnknown(input) : Option.none()
+  }
+  return Duration.isDuration(input) ? Option.some(input) : Option.none()
 }
 
 /** At most 100 characters of what came, for an error message. */
 export const shown = (input: unknown): string => {
-  const text = typeof input === "string" ? JSON.stringify(input) : String(input)
+  const text = typeof input === "string" ? JSON.stringify(input) : asText(input)
   return text.length > 100 ? `${text.slice(0, 99)}…` : text
+}
+
+const asText = (input: unknown): string => {
+  try {
+    return String(input)
+  } catch {
+    // Without a prototype, or with a `toString` that throws: still no reason to fail in another way than by a refusal.
+    return Object.prototype.toString.call(input)
+  }
 }
 
 /**
