@@ -22,7 +22,7 @@ export const tidy = (text: string, secrets: ReadonlyArray<string>): string => {
   const [line = ""] = text.trimStart().split(/[\r\n\u2028\u2029]/, 1)
   const unkeyed = line.replace(/\bA[KS]IA[A-Z0-9]{12,}\b/g, "<access key>")
   const clean = secrets.reduce((shown, secret) => shown.replaceAll(secret, "<redacted>"), unkeyed)
-    .replace(/[\u0000-\u001f\u007f]/g, " ")
+    .replace(/\p{Cc}/gu, " ")
   return clean.length > longest ? `${clean.slice(0, longest - 1)}…` : clean
 }
 

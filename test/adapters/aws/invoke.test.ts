@@ -89,17 +89,23 @@ describe("what is sent", () => {
 
   it.scopedLive("120 calls at once are 120 requests on the wire at once", () =>
     Effect.gen(function*() {
-      const calls = 120
       const waiting: Array<() => void> = []
       const server = yield* endpoint((_, response) => {
         waiting.push(() => response.end("{}"))
-        // Nobody is answered before all are here.
-        if (waiting.length === calls) { for (const answer of waiting) answer() }
         return undefined
       })
       const client = yield* clientAt(server.url)
-      yield* Effect.replicateEffect(client.invoke(request()), calls, { concurrency: "unbounded" })
-      expect(server.log.length).toBe(calls)
+      const start = (calls: number) =>
+        Effect.fork(Effect.replicateEffect(client.invoke(request()), calls, { concurrency: "unbounded" }))
+      const arrived = (calls: number) =>
+        Effect.sleep(5).pipe(Effect.repeat({ until: () => waiting.length === calls }), Effect.timeout("3 seconds"))
+      // Nobody is answered before all are here; the second half finds as many connections open and in use.
+      const first = yield* start(60)
+      yield* arrived(60)
+      const second = yield* start(60)
+      yield* arrived(120)
+      for (const answer of waiting) answer()
+      yield* Effect.zip(Fiber.join(first), Fiber.join(second))
     }))
 })
 
@@ -139,6 +145,20 @@ describe("what comes back", () => {
       const { body } = outcome.right
       expect([body.encoding, body.truncated]).toEqual(["utf8", true])
       expect(body.text).toBe("€".repeat(Math.floor(maxAnswerBytes / 3)))
+    }))
+
+  it.scopedLive("of an endless body no more is read", () =>
+    Effect.gen(function*() {
+      const chunk = Buffer.alloc(256 * 1024, "x")
+      const { outcome } = yield* invoked((_, response) => {
+        const pour = () => {
+          while (!response.destroyed && response.write(chunk));
+        }
+        response.on("drain", pour)
+        pour()
+        return undefined
+      })
+      expect(outcome).toMatchObject({ _tag: "Right", right: { body: { truncated: true } } })
     }))
 
   it.scopedLive("a function that threw is a failure with all that is known of it", () =>
@@ -343,11 +363,16 @@ describe("credentials", () => {
 })
 
 describe("notAfter", () => {
-  it.scopedLive("nothing is sent after it", () =>
+  it.scopedLive("nothing is sent after it, over a new connection or an open one", () =>
     Effect.gen(function*() {
-      const { log, outcome } = yield* invoked(() => ok(), { notAfter: (yield* Clock.currentTimeMillis) - 1 })
-      expect(outcome).toMatchObject({ _tag: "Left", left: { reason: "TooLate", outcome: "notSent" } })
-      expect(log).toEqual([])
+      const server = yield* endpoint(() => ok())
+      const client = yield* clientAt(server.url)
+      const late = Effect.flatMap(Clock.currentTimeMillis, (now) => client.invoke(request({ notAfter: now - 1 })))
+      for (const sent of [0, 1]) {
+        expect(yield* Effect.flip(late)).toMatchObject({ reason: "TooLate", outcome: "notSent" })
+        expect(server.log.length).toBe(sent)
+        yield* client.invoke(request())
+      }
     }))
 
   it.scopedLive("is sent before it", () =>

@@ -36,6 +36,8 @@ export interface ModelBehaviour {
   updateFails: string | undefined
   /** Until this instant no role can be assumed. */
   roleUsableFrom: number
+  /** Milliseconds that a call is under way before it has its effect; in process only. */
+  latency: number
   /** Called before each operation: a test's chance to interfere. */
   before: (operation: string, name: string) => void
 }
@@ -51,6 +53,7 @@ export const makeModel = (overrides: Partial<ModelBehaviour> = {}) => {
     creationFails: undefined,
     updateFails: undefined,
     roleUsableFrom: -Infinity,
+    latency: 0,
     before: () => {},
     ...overrides
   }

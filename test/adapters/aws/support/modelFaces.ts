@@ -21,7 +21,7 @@ export const controlPlaneOf = (model: LambdaModel): ControlPlane => {
           name,
           []
         )
-    })
+    }).pipe(Effect.delay(model.behaviour.latency))
   return {
     configuration: (name) => call(name, () => model.getFunctionConfiguration(name)),
     tags: (name, arn) => call(name, () => model.listTags(arn)),
