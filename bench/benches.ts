@@ -6,5 +6,6 @@ export const benches: Readonly<Record<string, () => Promise<{ readonly default: 
   "memory-pending": () => import("./memory-pending.ts"),
   "memory-lateness": () => import("./memory-lateness.ts"),
   startup: () => import("./startup.ts"),
+  "local-lambda": () => import("./local-lambda.ts"),
   "virtual-year": () => import("./virtual-year.ts")
 }

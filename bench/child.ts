@@ -1,6 +1,6 @@
 /** Runs one benchmark once and hands its figures to the process that started this one. */
 import { NodeRuntime } from "@effect/platform-node"
-import { Effect } from "effect"
+import { Effect, Logger, LogLevel } from "effect"
 import { benches } from "./benches.ts"
 
 const name = process.argv[2] ?? ""
@@ -14,4 +14,4 @@ Effect.gen(function*() {
     process.send?.(measurements, () => resume(Effect.void))
   })
   process.disconnect()
-}).pipe(NodeRuntime.runMain)
+}).pipe(Logger.withMinimumLogLevel(LogLevel.Warning), NodeRuntime.runMain)
