@@ -18,6 +18,9 @@ const neverRetryable: ReadonlySet<InvocationErrorReason> = new Set([
 /** For this long a function that is not ready costs no attempt; then it counts as a failure like any other. */
 const notReadyGrace: Millis = 120_000
 
+/** Longer than any duration from one millisecond on, and short of Infinity, which makes NaN of a base of 0. */
+const mostDoublings = 52
+
 /**
  * The delay before the next attempt: full jitter, that is, drawn evenly from 0 to `min(maxDelay, baseDelay * 2^(n-1))`.
  *
@@ -32,7 +35,10 @@ const notReadyGrace: Millis = 120_000
  * retryDelay(defaultRetryPolicy, 3, 0.5) // 2000
  */
 export const retryDelay = (policy: RetryPolicy, attempt: number, random: number, retryAfter: Millis = 0): Millis =>
-  Math.max(Math.ceil(retryAfter), Math.round(random * Math.min(policy.maxDelay, policy.baseDelay * 2 ** (attempt - 1))))
+  Math.max(
+    Math.ceil(retryAfter),
+    Math.round(random * Math.min(policy.maxDelay, policy.baseDelay * 2 ** Math.min(attempt - 1, mostDoublings)))
+  )
 
 /** How an attempt came to its end: an answer, a failure, or its fiber was interrupted. */
 export type AttemptResult = InvocationResult | InvocationError | "Interrupted" | "OwnerLost"
