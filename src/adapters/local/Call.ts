@@ -48,10 +48,14 @@ const beginWithin: Millis = 1_000
 const logWithin = "200 millis"
 
 const awaitLog = (child: Child, frame: Frame): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
-    const stop = child.log.whenPrinted(frame.header.printed ?? 0, () => resume(Effect.void))
-    return Effect.sync(stop)
-  }).pipe(Effect.timeoutOption(logWithin), Effect.asVoid)
+  Effect.suspend(() => {
+    const printed = frame.header.printed ?? 0
+    if (child.log.hasPrinted(printed)) return Effect.void
+    return Effect.async<void>((resume) => {
+      const stop = child.log.whenPrinted(printed, () => resume(Effect.void))
+      return Effect.sync(stop)
+    }).pipe(Effect.timeoutOption(logWithin), Effect.asVoid)
+  })
 
 /** Listens first, then says `first`: no frame can slip through between. */
 const nextFrame = (child: Child, isMine: (frame: Frame) => boolean, first?: Buffer): Effect.Effect<Frame> =>

@@ -132,7 +132,7 @@ export class Child {
     if (pid === undefined) return
     signal(-pid)
     const mark = this.plan.env[environmentMark]
-    if (!this.plan.args.some((argument) => argument.endsWith("permission")) && mark !== undefined) killMarked(mark)
+    if (this.plan.mayFork && mark !== undefined) killMarked(mark)
   }
 }
 

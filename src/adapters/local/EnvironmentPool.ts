@@ -32,6 +32,9 @@ export interface Environment {
 }
 
 export interface EnvironmentPool {
+  /** Keeps a deployment's code until `letGo`, though it may be retired meanwhile. */
+  readonly hold: (deployment: Deployment) => void
+  readonly letGo: (deployment: Deployment) => Effect.Effect<void>
   /** An idle environment, or a new one. It is the caller's until `release` or `end`. */
   readonly acquire: (deployment: Deployment) => Effect.Effect<Environment>
   /** Gives an environment back that can take another call. */
@@ -54,17 +57,18 @@ export const makeEnvironmentPool = (
   workspace: Workspace
 ): Effect.Effect<EnvironmentPool, never, Scope.Scope> =>
   Effect.gen(function*() {
-    /** How many processes each deployment has; a retired one stays until it has none. */
-    const processes = new Map<Deployment, number>()
+    /** How many calls and processes hold each deployment; a retired one stays until none does. */
+    const held = new Map<Deployment, number>()
     const retired = new Set<Deployment>()
     const live = new Set<Child>()
+    const ending = new Set<Child>()
     /** The longest idle first. */
     let idle: ReadonlyArray<Environment> = []
 
     const scope = yield* Effect.acquireRelease(
       Effect.scope,
       () =>
-        Effect.forEach(live, (child) => {
+        Effect.forEach([...live, ...ending], (child) => {
           child.kill()
           return Effect.timeoutOption(child.awaitExit, endWithin)
         }, { concurrency: "unbounded", discard: true })
@@ -77,25 +81,31 @@ export const makeEnvironmentPool = (
 
     const removeUnused = (deployment: Deployment) =>
       Effect.suspend(() =>
-        !processes.has(deployment) && retired.delete(deployment) ? workspace.remove(deployment.taskRoot) : Effect.void
+        !held.has(deployment) && retired.delete(deployment) ? workspace.remove(deployment.taskRoot) : Effect.void
       )
 
-    const count = (deployment: Deployment, change: 1 | -1) => {
-      const left = (processes.get(deployment) ?? 0) + change
-      if (left === 0) processes.delete(deployment)
-      else processes.set(deployment, left)
+    const hold = (deployment: Deployment) => {
+      held.set(deployment, (held.get(deployment) ?? 0) + 1)
     }
+    const letGo = (deployment: Deployment) =>
+      Effect.suspend(() => {
+        const left = (held.get(deployment) ?? 1) - 1
+        if (left > 0) held.set(deployment, left)
+        else held.delete(deployment)
+        return removeUnused(deployment)
+      })
 
     const end: EnvironmentPool["end"] = ({ child, deployment, tmp }) =>
       Effect.suspend(() => {
         if (!live.delete(child)) return Effect.void
+        ending.add(child)
         child.kill()
-        count(deployment, -1)
         // The caller has its answer; tidying up is nobody's wait.
         return child.awaitExit.pipe(
           Effect.timeoutOption(endWithin),
+          Effect.zipRight(Effect.sync(() => ending.delete(child))),
           Effect.zipRight(workspace.remove(tmp)),
-          Effect.zipRight(removeUnused(deployment)),
+          Effect.zipRight(letGo(deployment)),
           Effect.forkIn(scope),
           Effect.asVoid
         )
@@ -120,10 +130,11 @@ export const makeEnvironmentPool = (
         tmp,
         settings: deployment.settings,
         local,
+        launcher: workspace.launcher,
         user: workspace.user
       }))
       live.add(child)
-      count(deployment, 1)
+      hold(deployment)
       return { child, deployment, tmp }
     })
 
@@ -149,6 +160,8 @@ export const makeEnvironmentPool = (
     )
 
     return {
+      hold,
+      letGo,
       end,
       acquire: (deployment) =>
         Effect.suspend(() => {

@@ -160,7 +160,7 @@ export const makeLocalRuntime = (local: LocalSettings): Effect.Effect<LocalRunti
       return { installed, active: Fiber.join(activation) }
     }, oneAtATime.withPermits(1))
 
-    const runnable = (invocation: LocalInvocation): Effect.Effect<LocalFunction, InvocationError> => {
+    const runnable = (invocation: LocalInvocation): LocalFunction | InvocationError => {
       const { name, qualifier } = invocation
       const found = functions.get(name)
       if (found === undefined || (qualifier !== undefined && qualifier !== "$LATEST")) {
@@ -174,8 +174,21 @@ export const makeLocalRuntime = (local: LocalSettings): Effect.Effect<LocalRunti
             "The operation cannot be performed at this time. The function is currently in the following state: Pending"
         })
       }
-      return tooLarge(invocation) ?? Effect.succeed(found)
+      return tooLarge(invocation) ?? found
     }
+    const checkRunnable = (invocation: LocalInvocation): Effect.Effect<void, InvocationError> =>
+      Effect.suspend(() => {
+        const found = runnable(invocation)
+        return found instanceof InvocationError ? found : Effect.void
+      })
+    /** The deployment to run, kept until it is let go. Both in one step: an update may come any time. */
+    const holdRunnable = (invocation: LocalInvocation): Effect.Effect<Deployment, InvocationError> =>
+      Effect.suspend(() => {
+        const found = runnable(invocation)
+        if (found instanceof InvocationError) return found
+        pool.hold(found.deployment)
+        return Effect.succeed(found.deployment)
+      })
 
     return {
       arnOf,
@@ -199,10 +212,14 @@ export const makeLocalRuntime = (local: LocalSettings): Effect.Effect<LocalRunti
         }),
       invoke: Effect.fnUntraced(function*(invocation) {
         const requestId = randomUUID()
-        const { deployment } = yield* runnable(invocation)
+        yield* checkRunnable(invocation)
         if (invocation.type === "DryRun") return { ...empty, requestId }
         const run = (beforeSend: LocalInvocation["beforeSend"]) =>
-          slots.withPermits(1)(invokeDeployment(pool, deployment, { ...invocation, beforeSend, requestId }))
+          slots.withPermits(1)(Effect.acquireUseRelease(
+            holdRunnable(invocation),
+            (deployment) => invokeDeployment(pool, deployment, { ...invocation, beforeSend, requestId }),
+            pool.letGo
+          ))
         if (invocation.type === "RequestResponse") return yield* run(invocation.beforeSend)
         yield* invocation.beforeSend
         yield* run(Effect.void).pipe(

@@ -25,10 +25,15 @@ export class LogTail {
     this.kept = Buffer.alloc(0)
   }
 
+  /** Whether as many bytes as this have been printed since the start. */
+  hasPrinted(bytes: number): boolean {
+    return this.total >= bytes
+  }
+
   /** Calls back once as many bytes as this have been printed since the start; answers how to stop waiting. */
   whenPrinted(bytes: number, then: () => void): () => void {
     const wake = () => {
-      if (this.total < bytes) return
+      if (!this.hasPrinted(bytes)) return
       this.waiting.delete(wake)
       then()
     }

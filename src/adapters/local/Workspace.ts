@@ -1,7 +1,6 @@
 /** The temporary folder in which functions live: their code, read only, and a folder each process may write to. */
 import { Effect } from "effect"
 import type { Scope } from "effect"
-import { spawnSync } from "node:child_process"
 import { rmSync } from "node:fs"
 import { chmod, chown, lstat, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -9,14 +8,15 @@ import { dirname, join } from "node:path"
 import type { InvalidInput } from "../../domain/Errors.ts"
 import { unzip } from "../../packaging/Unzip.ts"
 import { bootstrapSource } from "./Bootstrap.ts"
-import type { User } from "./Isolation.ts"
-import { unprivileged } from "./Isolation.ts"
+import type { Launcher, User } from "./Isolation.ts"
+import { findLauncher, starts, unprivileged } from "./Isolation.ts"
 
 export interface Workspace {
   /** The file each child process starts with. */
   readonly bootstrap: string
   /** Whom children run as; `undefined` for the user of this process. */
   readonly user: User | undefined
+  readonly launcher: Launcher
   /** Unpacks a checked zip into a new read-only folder and answers its path. */
   readonly unpack: (id: string, zip: Uint8Array) => Effect.Effect<string, InvalidInput>
   /** Makes a folder that children may write to. */
@@ -36,14 +36,13 @@ const isPassable = async (folder: string): Promise<boolean> => {
   return (mode & 0o001) !== 0 && (parent === folder || isPassable(parent))
 }
 
-const canStartAs = (user: User): boolean =>
-  spawnSync(process.execPath, ["--version"], { ...user, env: {}, stdio: "ignore" }).status === 0
+const isRoot = process.getuid?.() === 0
 
 /** As root, children are given to a user that owns nothing; where that cannot be, one line says why. */
 const chooseUser = (folder: string): Effect.Effect<User | undefined> =>
   Effect.gen(function*() {
-    if (process.getuid?.() !== 0) return undefined
-    if (!canStartAs(unprivileged)) {
+    if (!isRoot) return undefined
+    if (!(yield* starts([], unprivileged))) {
       yield* Effect.logWarning(
         `Functions run as root: uid ${unprivileged.uid} cannot start ${process.execPath}. Install Node.js where every ` +
           "user can reach it (not below a private home), or start this program as a normal user."
@@ -62,7 +61,7 @@ const chooseUser = (folder: string): Effect.Effect<User | undefined> =>
     return unprivileged
   })
 
-/** A folder's own permission is what its entries are removed by. */
+/** A folder's own permission is what its entries are removed by; only root needs none. */
 const unlock = async (folder: string): Promise<void> => {
   await chmod(folder, 0o700)
   for (const entry of await readdir(folder, { withFileTypes: true })) {
@@ -72,7 +71,7 @@ const unlock = async (folder: string): Promise<void> => {
 
 const removeFolder = (folder: string): Effect.Effect<void> =>
   io(async () => {
-    await unlock(folder)
+    if (!isRoot) await unlock(folder)
     await rm(folder, { recursive: true, force: true })
   }).pipe(
     // A process may still write there while it ends. What then stays is a folder of the system's temporary ones.
@@ -134,6 +133,7 @@ export const makeWorkspace: Effect.Effect<Workspace, never, Scope.Scope> = Effec
   return {
     bootstrap,
     user,
+    launcher: yield* findLauncher(user),
     unpack: (id, zip) => {
       const folder = join(root, "code", id)
       return Effect.as(unpack(folder, zip), folder).pipe(Effect.onError(() => removeFolder(folder)))
