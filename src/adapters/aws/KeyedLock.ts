@@ -1,7 +1,7 @@
 /** One at a time per key: a semaphore for each key in use, forgotten with its last user. */
 import { Effect } from "effect"
 
-export interface KeyedLock {
+interface KeyedLock {
   readonly withLock: (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 

@@ -13,7 +13,7 @@ import { makeKeyedLock } from "./KeyedLock.ts"
 import { neverActive, roleMissing, secretsOf } from "./messages.ts"
 
 /** How long a deployment may take as a whole. */
-export const deployDeadline: Millis = 180_000
+const deployDeadline: Millis = 180_000
 
 /** How long a new role is given until Lambda may assume it. */
 const rolePatience: Millis = 60_000

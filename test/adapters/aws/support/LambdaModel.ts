@@ -42,7 +42,7 @@ export interface ModelBehaviour {
   before: (operation: string, name: string) => void
 }
 
-export const arnOf = (name: string): string => `arn:aws:lambda:eu-north-1:123456789012:function:${name}`
+const arnOf = (name: string): string => `arn:aws:lambda:eu-north-1:123456789012:function:${name}`
 const nameOf = (arn: string): string => arn.slice(arn.lastIndexOf(":") + 1)
 
 export const makeModel = (overrides: Partial<ModelBehaviour> = {}) => {

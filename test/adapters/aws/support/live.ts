@@ -5,7 +5,7 @@ import { AwsLambdaClient } from "../../../../src/adapters/aws/index.ts"
 import { LambdaClient } from "../../../../src/ports/LambdaClient.ts"
 import type { InvokeRequest } from "../../../../src/ports/LambdaClient.ts"
 
-export const fakeCredentials = {
+const fakeCredentials = {
   accessKeyId: "AKIATESTTESTTEST0000",
   secretAccessKey: Redacted.make("canary-secret-access-key"),
   sessionToken: Redacted.make("canary-session-token")
