@@ -2,7 +2,13 @@
  * What every TaskRepository must do, whatever it is made of. An adapter's test is one call:
  *
  * @example
- * taskRepositoryContract("memory", { layer: MemoryTaskRepository.layer, clock: "test", elapse: TestClock.adjust })
+ * taskRepositoryContract("memory", {
+ *   layer: MemoryTaskRepository.layer,
+ *   clock: "test",
+ *   elapse: TestClock.adjust,
+ *   changesKept: 10_000,
+ *   randomRuns: 300
+ * })
  */
 import { describe } from "@effect/vitest"
 import { cancellingContract } from "./contract/cancelling.ts"

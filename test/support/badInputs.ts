@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs"
 import type { InvalidInputReason } from "../../src/domain/Errors.ts"
 
-export interface InputRow {
+interface InputRow {
   readonly id: string
   readonly group: string
   readonly inputs: ReadonlyArray<unknown>
