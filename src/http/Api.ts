@@ -5,10 +5,11 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import { Schema } from "effect"
-import { problemSchema } from "./Problem.ts"
+import { problemContentType, problemSchema } from "./Problem.ts"
 import { TaskAnswer } from "./TaskAnswer.ts"
 
-const BadRequest = problemSchema(400, "Something in the request cannot be accepted. Nothing was stored.")
+const badRequest = "Something in the request cannot be accepted. Nothing was stored."
+const BadRequest = problemSchema(400, badRequest)
 const Unauthorized = problemSchema(401, "The API key is missing or wrong.")
 const Forbidden = problemSchema(403, "The Host or the Origin of the request is not allowed.")
 const NotFound = problemSchema(404, "There is no such Task.")
@@ -89,9 +90,14 @@ const PageQuery = Schema.Struct({
   )
 }).annotations(strict)
 
-const Name = HttpApiSchema.param("name", Schema.String.annotations({ description: "The name it was scheduled under" }))
+const Name = HttpApiSchema.param(
+  "name",
+  Schema.NonEmptyString.annotations({ description: "The name it was scheduled under" })
+)
 const Tasks = Schema.Array(TaskAnswer)
-const Accepted = TaskAnswer.annotations(HttpApiSchema.annotations({ status: 202 }))
+const Accepted = TaskAnswer.annotations(
+  HttpApiSchema.annotations({ identifier: "Task", description: "The Task, accepted", status: 202 })
+)
 
 const tasks = HttpApiGroup.make("tasks")
   .add(
@@ -169,20 +175,18 @@ const health = HttpApiGroup.make("health")
   )
 
 interface Specification {
-  readonly paths: Record<
-    string,
-    Record<string, {
-      readonly responses: Record<string, { readonly content?: Record<string, unknown> }>
-    }>
-  >
+  readonly paths: Record<string, Record<string, { readonly responses: Record<string, unknown> }>>
   readonly components: { readonly schemas: Record<string, unknown> }
 }
 
-/** A decode error never leaves the server as such: it becomes a problem. */
+/** HttpApi adds its own decode error to every route; from this server it never leaves, but as a problem. */
 const withoutDecodeErrors = (spec: Record<string, any>): Record<string, any> => {
   const { components, paths } = spec as Specification
-  for (const operation of Object.values(paths).flatMap((path) => Object.values(path))) {
-    delete operation.responses["400"]?.content?.["application/json"]
+  for (const { responses } of Object.values(paths).flatMap((path) => Object.values(path))) {
+    responses["400"] = {
+      description: badRequest,
+      content: { [problemContentType]: { schema: { $ref: "#/components/schemas/Problem400" } } }
+    }
   }
   for (const name of ["HttpApiDecodeError", "Issue", "PropertyKey"]) delete components.schemas[name]
   return spec

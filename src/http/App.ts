@@ -59,6 +59,7 @@ const answerFailures = (app: HttpApp.Default<unknown>): HttpApp.Default =>
     if (isProblem(failure)) return Effect.succeed(problemResponse(failure))
     if (failure instanceof HttpApiDecodeError) {
       const [step] = failure.issues[0]?.path ?? []
+      if (step === "name") return Effect.map(HttpServerRequest.HttpServerRequest, notRouted)
       return Effect.succeed(problemResponse(problem(400, "QUERY_INVALID", queryDetail(step))))
     }
     if (failure instanceof RouteNotFound) return Effect.map(HttpServerRequest.HttpServerRequest, notRouted)
@@ -68,7 +69,7 @@ const answerFailures = (app: HttpApp.Default<unknown>): HttpApp.Default =>
     )
   })
 
-// Bodies are decoded by the handlers: what HttpApi decodes is the query.
+// Bodies are decoded by the handlers: what HttpApi decodes is the path and the query.
 const queryDetail = (parameter: PropertyKey | undefined): string => {
   switch (parameter) {
     case "limit":

@@ -1,7 +1,8 @@
 /** The server process: `npm start`. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Cause, Console, Effect, Exit, Layer, Option } from "effect"
+import { Cause, Clock, Console, Effect, Exit, Layer, Option, Runtime } from "effect"
 import { MemoryTaskRepository } from "../adapters/memory/index.ts"
+import type { Millis } from "../domain/Time.ts"
 import { EngineConfig } from "../engine/EngineConfig.ts"
 import { LambdaScheduler } from "../engine/LambdaScheduler.ts"
 import { LambdaClient } from "../ports/LambdaClient.ts"
@@ -36,24 +37,32 @@ const server = ({ concurrency, shutdownGrace, ...settings }: ServerSettings) =>
     Layer.provide(Layer.merge(MemoryTaskRepository.layer, lambdaClient(settings.lambda)))
   )
 
+/** How much longer than its grace a shutdown may take before the process ends anyway. */
+const shutdownMargin = 5_000
+
 /**
- * npm passes Ctrl-C on to a process that the terminal has told already: signals within a second are one. A later one
- * means that somebody does not want to wait.
+ * Bounds the wait for a shutdown, which the first signal begins. npm passes Ctrl-C on to a process that the terminal
+ * has told already: signals within a second are one. A later one means that somebody does not want to wait.
  */
-const exitOnSecondSignal = Effect.map(Effect.clock, (clock) => {
-  let first: number | undefined
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-    process.on(signal, () => {
-      const now = clock.unsafeCurrentTimeMillis()
-      first ??= now
-      if (now - first > 1_000) process.exit(code)
-    })
-  }
-})
+const endInTime = (grace: Millis) =>
+  Effect.map(Effect.runtime(), (runtime) => {
+    let first: number | undefined
+    const now = () => Runtime.runSync(runtime, Clock.currentTimeMillis)
+    const onSignal = (code: number) => () => {
+      if (first === undefined) {
+        first = now()
+        const end = Effect.sync(() => {
+          process.exit(1)
+        })
+        Runtime.runFork(runtime, Effect.delay(end, grace + shutdownMargin))
+      } else if (now() - first > 1_000) process.exit(code)
+    }
+    process.on("SIGINT", onSignal(130)).on("SIGTERM", onSignal(143))
+  })
 
 const program = Effect.gen(function*() {
-  yield* exitOnSecondSignal
   const settings = yield* serverSettings
+  yield* endInTime(settings.shutdownGrace)
   return yield* Layer.launch(server(settings))
 }).pipe(
   Effect.tapErrorCause((cause) =>
