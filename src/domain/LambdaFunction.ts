@@ -367,6 +367,21 @@ const parseTags = (tags: CodeOptions["tags"]): Either.Either<Readonly<Record<str
     return tags ?? {}
   })
 
+const codeTags: ReadonlySet<string | undefined> = new Set(["Inline", "Files", "Directory", "Zip"])
+const supported: ReadonlySet<string> = new Set<keyof CodeOptions | keyof TypedOptions<unknown, unknown>>([
+  "runtime",
+  "handler",
+  "role",
+  "memory",
+  "timeout",
+  "architecture",
+  "environment",
+  "tags",
+  "description",
+  "payload",
+  "result"
+])
+
 /**
  * Completes and checks how a function is to be deployed. Its code is checked when it is packaged.
  *
@@ -377,6 +392,17 @@ export const settings = (fn: AnyCodeFunction): Either.Either<FunctionSettings, I
   Either.gen(function*() {
     const { options } = fn
     const name = yield* parseName(fn.name, "name")
+    // What is passed over in silence would be deployed without it.
+    const unknown = Object.keys(options).find((option) => !supported.has(option))
+    yield* check(
+      unknown === undefined && codeTags.has(fn.code?._tag),
+      "Unsupported",
+      unknown ?? "code",
+      `a zip of code and the options ${
+        [...supported].join(", ")
+      }; images, code on S3, layers and versions are not deployed`,
+      unknown ?? fn.code?._tag
+    )
     const runtime = options.runtime ?? defaultRuntime
     yield* check(
       lambdaRuntimes.some((known) => known.name === runtime),

@@ -7,12 +7,13 @@ import { isSpent, spentAttempts } from "../domain/Task.ts"
 import type { SettledTo } from "../domain/TaskLifecycle.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
 
-/** Trying again cannot help: the request itself, or the right to make it, is at fault. */
+/** Trying again cannot help: the request itself, the right to make it, or the configuration is at fault. */
 const neverRetryable: ReadonlySet<InvocationErrorReason> = new Set([
   "AccessDenied",
   "NotFound",
   "PayloadTooLarge",
-  "Rejected"
+  "Rejected",
+  "MissingRegion"
 ])
 
 /** For this long a function that is not ready costs no attempt; then it counts as a failure like any other. */
@@ -90,6 +91,16 @@ const mayRetry = (task: RunningTask, end: AttemptEnd, failure: AttemptFailure): 
   return !isSpent(end.outcome) || spentAttempts(task) < retry.maxAttempts
 }
 
+/**
+ * What costs no attempt is not bounded by `maxAttempts`: it is never tried again without some delay, whatever the policy
+ * says, or a throttled target would be asked in a tight loop.
+ */
+const patient = (policy: RetryPolicy): RetryPolicy => ({
+  ...policy,
+  baseDelay: Math.max(policy.baseDelay, 1_000),
+  maxDelay: Math.max(policy.maxDelay, 60_000)
+})
+
 const failed = (reason: TaskFailure["reason"], message: string): SettledTo => ({
   _tag: "Failed",
   failure: { reason, message }
@@ -118,7 +129,8 @@ export const settleAttempt = (
   const failure = failureOf(result)
   if (!mayRetry(task, end, failure)) return { end, to: failed(failure.reason, failure.message) }
   const retryAfter = typeof result === "string" ? undefined : result.retryAfter
-  const delay = retryDelay(task.retry, task.attempts.length, given.random, retryAfter)
+  const policy = isSpent(end.outcome) ? task.retry : patient(task.retry)
+  const delay = retryDelay(policy, task.attempts.length, given.random, retryAfter)
   const expiresAt = Math.max(task.nominalAt, task.createdAt) + task.retry.maxAge
   return now + delay > expiresAt
     ? {

@@ -122,6 +122,17 @@ describe("schedule", () => {
       assert.strictEqual((yield* scheduler.list()).items.length, 0)
     }).pipe(Effect.provide(engine())))
 
+  it.effect("what cannot be deployed is a typed error, not silently left out", () =>
+    Effect.gen(function*() {
+      const scheduler = yield* LambdaScheduler
+      const layered = LambdaFunction.inline("layered", "", { layers: ["arn:aws:lambda:..."] } as object)
+      const image = { ...job, code: { _tag: "Image", uri: "repository:latest" } } as unknown as typeof job
+      for (const fn of [layered, image]) {
+        const refused = yield* Effect.flip(scheduler.schedule(fn))
+        assert.strictEqual(refused._tag === "InvalidInput" && refused.reason, "Unsupported")
+      }
+    }).pipe(Effect.provide(engine())))
+
   it.effect("the payload arrives byte for byte, with the Task's id, attempt and key in the client context", () =>
     Effect.gen(function*() {
       const scheduler = yield* LambdaScheduler

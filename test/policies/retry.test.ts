@@ -52,7 +52,13 @@ const live = (retry: Partial<RetryPolicy>, results: ReadonlyArray<AttemptResult>
   return task
 }
 
-const neverRetried: ReadonlyArray<InvocationErrorReason> = ["AccessDenied", "NotFound", "PayloadTooLarge", "Rejected"]
+const neverRetried: ReadonlyArray<InvocationErrorReason> = [
+  "AccessDenied",
+  "NotFound",
+  "PayloadTooLarge",
+  "Rejected",
+  "MissingRegion"
+]
 
 describe("retryDelay", () => {
   it("is drawn from 0 to the base, doubled with every attempt, up to the longest", () => {
@@ -288,7 +294,12 @@ describe("settleAttempt", () => {
           const reason = typeof result === "string" ? result : result instanceof InvocationError ? result.reason : ""
           if (next.status === "Scheduled") {
             const least = result instanceof InvocationError ? result.retryAfter ?? 0 : 0
-            const longest = Math.min(retry.maxDelay, retry.baseDelay * 2 ** (task.attempts.length - 1))
+            // What costs no attempt is never tried again without a delay to draw from.
+            const isFree = !isSpent(settlement.end.outcome)
+            const longest = Math.min(
+              isFree ? Math.max(retry.maxDelay, 60_000) : retry.maxDelay,
+              (isFree ? Math.max(retry.baseDelay, 1_000) : retry.baseDelay) * 2 ** (task.attempts.length - 1)
+            )
             expect(next.dueAt - now).toBeGreaterThanOrEqual(least)
             expect(next.dueAt - now).toBeLessThanOrEqual(Math.max(least, longest))
             expect(next.dueAt).toBeLessThanOrEqual(t0 + retry.maxAge)
