@@ -1,0 +1,73 @@
+/** What the tests of the local runtime share. */
+import { Effect, Layer, Logger } from "effect"
+import { LocalLambdaClient } from "../../../src/adapters/local/index.ts"
+import type { LocalSettings } from "../../../src/adapters/local/index.ts"
+import type { InvocationError, InvocationResult } from "../../../src/domain/Invocation.ts"
+import * as LambdaFunction from "../../../src/domain/LambdaFunction.ts"
+import type { AnyCodeFunction, CodeOptions } from "../../../src/domain/LambdaFunction.ts"
+import { LambdaClient } from "../../../src/ports/LambdaClient.ts"
+import type { InvokeRequest } from "../../../src/ports/LambdaClient.ts"
+
+/** The client, without the line each function logs about its runtime. */
+export const client = (settings: Partial<LocalSettings> = {}): Layer.Layer<LambdaClient> =>
+  Layer.merge(LocalLambdaClient.layerOptions(settings), Logger.remove(Logger.defaultLogger))
+
+export const runtimeOfThisNode = `nodejs${process.versions.node.split(".")[0]}.x`
+
+/** A request with sensible rest. */
+export const request = (
+  name: string,
+  payload: string = "{}",
+  changes: Partial<InvokeRequest> = {}
+): InvokeRequest => ({
+  target: { name, arn: undefined, qualifier: undefined, timeout: 3_000 },
+  payload,
+  type: "RequestResponse",
+  clientContext: undefined,
+  notAfter: Infinity,
+  timeout: 30_000,
+  ...changes
+})
+
+/** Deploys a function and invokes it once. */
+export const run = (
+  fn: AnyCodeFunction,
+  payload?: string,
+  changes?: Partial<InvokeRequest>
+): Effect.Effect<InvocationResult, InvocationError, LambdaClient> =>
+  Effect.gen(function*() {
+    const lambda = yield* LambdaClient
+    yield* Effect.orDie(lambda.deploy(fn))
+    return yield* lambda.invoke(request(fn.name, payload, changes))
+  })
+
+/** Runs source text once and answers its parsed result. */
+export const evaluate = (
+  source: string,
+  options?: CodeOptions
+): Effect.Effect<unknown, InvocationError, LambdaClient> =>
+  Effect.map(run(LambdaFunction.inline("subject", source, options)), ({ body }): unknown => JSON.parse(body.text))
+
+/** Runs source text that is to fail. */
+export const failure = (source: string, options?: CodeOptions): Effect.Effect<InvocationError, unknown, LambdaClient> =>
+  Effect.flip(run(LambdaFunction.inline("subject", source, options)))
+
+/** Whether a process is there. */
+export const isRunning = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"
+  }
+}
+
+/** Waits, in real time, until something holds; fails after three seconds. */
+export const eventually = (what: string, holds: () => boolean): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    for (let waited = 0; waited < 3_000; waited += 20) {
+      if (holds()) return
+      yield* Effect.sleep(20)
+    }
+    return yield* Effect.dieMessage(`still not so after 3 seconds: ${what}`)
+  })
