@@ -51,9 +51,7 @@ const endInTime = (grace: Millis) =>
     const onSignal = (code: number) => () => {
       if (first === undefined) {
         first = now()
-        const end = Effect.sync(() => {
-          process.exit(1)
-        })
+        const end = Effect.sync((): void => process.exit(1))
         Runtime.runFork(runtime, Effect.delay(end, grace + shutdownMargin))
       } else if (now() - first > 1_000) process.exit(code)
     }
