@@ -25,13 +25,14 @@ const handlerName = env._HANDLER
 const takesCallbacks = Number(/\d+/.exec(env.AWS_EXECUTION_ENV)[0]) < 24
 
 // What sends signals is taken away: without another uid nothing else keeps a handler from stopping its parent.
-const denied = (name) => () => {
-  throw Object.assign(new Error("kill EPERM: a function may signal nobody but itself"), { code: "EPERM", syscall: name })
+// (process.kill goes through process._kill.)
+const ownPid = process.pid
+const signal = process._kill
+const refuse = () => {
+  throw Object.assign(new Error("kill EPERM: a function may signal nobody but itself"), { code: "EPERM", syscall: "kill" })
 }
-const kill = process.kill.bind(process)
-process.kill = (pid, signal) => (pid === process.pid ? kill(pid, signal) : denied("kill")())
-process._kill = denied("kill")
-process._debugProcess = denied("_debugProcess")
+process._kill = (pid, number) => (pid === ownPid ? signal(pid, number) : refuse())
+process._debugProcess = refuse
 
 // The call that runs, or undefined.
 let current
