@@ -10,7 +10,7 @@ import type { InvokeRequest } from "../../../src/ports/LambdaClient.ts"
 
 /** The client, without the line each function logs about its runtime. */
 export const client = (settings: Partial<LocalSettings> = {}): Layer.Layer<LambdaClient> =>
-  Layer.merge(LocalLambdaClient.layerOptions(settings), Logger.remove(Logger.defaultLogger))
+  LocalLambdaClient.layerOptions(settings).pipe(Layer.provideMerge(Logger.remove(Logger.defaultLogger)))
 
 export const runtimeOfThisNode = `nodejs${process.versions.node.split(".")[0]}.x`
 
