@@ -4,7 +4,7 @@ import type { Task } from "../../domain/Task.ts"
 import type { Changes, TaskChange, TaskChangeKind } from "../../ports/TaskRepository.ts"
 
 /** How many changes are kept: at least 10,000, a power of two. */
-const capacity = 65_536
+const capacity = 16_384
 
 /** How many are handed out at once. */
 const batch = 4_096
