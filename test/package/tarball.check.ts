@@ -90,11 +90,12 @@ describe("the packed tarball", () => {
     await loads(directory, ...entries.map((entry) => entry.replace(/^\./, "effect-lambda-scheduler")))
   })
 
-  it("needs only effect at the front door, on memory, for functions on this machine, and in tests", async () => {
+  it("needs only effect but for the server", async () => {
     // Without the peers that npm would install by itself.
     const directory = await project("effect-only", "--legacy-peer-deps")
-    const without = ["", "/memory", "/local", "/testing"].map((entry) => `effect-lambda-scheduler${entry}`)
+    const isAbsent = expect(loads(directory, "@effect/platform"), `is there a node_modules above ${directory}?`)
+    await isAbsent.rejects.toThrow("ERR_MODULE_NOT_FOUND")
+    const without = ["", "/memory", "/aws", "/local", "/testing"].map((entry) => `effect-lambda-scheduler${entry}`)
     await loads(directory, ...without)
-    await expect(loads(directory, "effect-lambda-scheduler/http")).rejects.toThrow(/@effect\/platform/)
   })
 })
