@@ -127,7 +127,9 @@ const tasks = HttpApiGroup.make("tasks")
       .addError(BadRequest).addError(Unavailable)
       .annotateContext(OpenApi.annotations({
         summary: "Lists Tasks, newest first",
-        description: "The next page is in the Link header (rel=\"next\"); there is none on the last page."
+        description:
+          "The next page is in the Link header (rel=\"next\"); there is none on the last page. A page of very " +
+          "large Tasks ends early."
       }))
   )
   .add(

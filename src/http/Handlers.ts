@@ -50,6 +50,29 @@ const notFound = (name: string) =>
 const answerOr404 = (name: string, task: Task | undefined) =>
   task === undefined ? Effect.fail(notFound(name)) : Effect.succeed(taskAnswer(task))
 
+/** Characters of payloads and results after which a page ends early: 1,000 Tasks can hold gigabytes. */
+const maxPageCharacters = 16 * 1024 * 1024
+/** How many Tasks are read at a time, to look at their size. */
+const sliceSize = 25
+
+const sizeOf = (task: Task): number => task.payload.length + (task.status === "Succeeded" ? task.result.text.length : 0)
+
+const readPage = (scheduler: Scheduler, limit: number, cursor: string | undefined) =>
+  Effect.gen(function*() {
+    const items: Array<Task> = []
+    let next = cursor
+    let characters = 0
+    do {
+      const slice = yield* scheduler.list({}, { limit: Math.min(limit - items.length, sliceSize), cursor: next })
+      for (const task of slice.items) {
+        items.push(task)
+        characters += sizeOf(task)
+      }
+      next = slice.cursor
+    } while (next !== undefined && items.length < limit && characters < maxPageCharacters)
+    return { items, cursor: next }
+  })
+
 const nextLink = (limit: number, cursor: string): string =>
   `</list?limit=${limit}&cursor=${encodeURIComponent(cursor)}>; rel="next"`
 
@@ -72,7 +95,7 @@ export const tasksLayer = HttpApiBuilder.group(LambdaSchedulerApi, "tasks", (han
         }))
       .handle("list", ({ urlParams: { cursor, limit = maxPageSize } }) =>
         Effect.gen(function*() {
-          const page = yield* scheduler.list({}, { limit, cursor }).pipe(withQueryProblems, withProblems)
+          const page = yield* readPage(scheduler, limit, cursor).pipe(withQueryProblems, withProblems)
           const next = page.cursor
           if (next !== undefined) {
             yield* HttpApp.appendPreResponseHandler((_, response) =>

@@ -258,6 +258,25 @@ describe("requests", () => {
       expect(names).toEqual(Array.from({ length: count }, (_, index) => index))
     }), 60_000)
 
+  it.scopedLive("on more than 1,000 connections are not served; those that are there still are", () =>
+    Effect.gen(function*() {
+      const { port } = yield* serve()
+      let dropped = 0
+      const sockets = Array.from(
+        { length: 1_005 },
+        () => connect(port, "127.0.0.1").on("error", () => {}).on("close", () => dropped++)
+      )
+      yield* Effect.addFinalizer(() => Effect.sync(() => sockets.forEach((socket) => socket.destroy())))
+      yield* Effect.repeat(Effect.sleep("20 millis"), { until: () => dropped >= 5 }).pipe(Effect.timeout("5 seconds"))
+      expect(dropped).toBe(5)
+      const served = sockets.find((socket) => !socket.destroyed)
+      const answer = yield* Effect.async<string>((resume) => {
+        served?.once("data", (chunk) => resume(Effect.succeed(chunk.toString())))
+        served?.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      })
+      expect(answer).toMatch(/^HTTP\/1\.1 200 /)
+    }))
+
   it.scopedLive("an upgrade is answered as a plain request", () =>
     Effect.gen(function*() {
       const { ask } = yield* serve()

@@ -89,6 +89,21 @@ describe("POST /schedule", () => {
       }
     }))
 
+  it.scopedLive("answers the first Task of a repetition also when others have followed already", () =>
+    Effect.gen(function*() {
+      const { get, post } = yield* serve({
+        engine: { minimumInterval: 20 },
+        scheduler: (scheduler) => ({
+          ...scheduler,
+          list: (filter, page) => Effect.delay(scheduler.list(filter, page), "150 millis")
+        })
+      })
+      const { task } = yield* post("/schedule", { name: "again", repeatEvery: "20 millis", totalRuns: 3 })
+      const { tasks } = yield* get("/list")
+      expect(tasks.length).toBeGreaterThan(1)
+      expect(task.id).toBe(tasks.at(-1)?.id)
+    }))
+
   it.scopedLive("function names what exists: nothing is deployed, and name names the Task", () =>
     Effect.gen(function*() {
       const { post, records, result } = yield* serve({ region: "eu-north-1", scripts: { payroll: () => "paid" } })
@@ -214,6 +229,21 @@ describe("GET /list", () => {
       }
       expect(seen).toEqual(names.toReversed())
       expect(pages).toBe(3)
+    }))
+
+  it.scopedLive("a page of large Tasks ends early, and the next goes on", () =>
+    Effect.gen(function*() {
+      const { get, post } = yield* serve()
+      const jsonPayload = JSON.stringify("x".repeat(1_000_000))
+      for (let index = 0; index < 30; index++) {
+        yield* post("/schedule", { name: `large${index}`, jsonPayload, initialDelay: "1 hour" })
+      }
+      const first = yield* get("/list")
+      const next = /^<([^>]+)>/.exec(String(first.headers["link"]))?.[1] ?? ""
+      const second = yield* get(next)
+      expect(first.tasks.length).toBeLessThan(30)
+      expect(second.headers["link"]).toBeUndefined()
+      expect(new Set([...first.tasks, ...second.tasks].map(({ id }) => id)).size).toBe(30)
     }))
 
   it.scopedLive("refuses what is not a page", () =>
