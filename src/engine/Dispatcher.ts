@@ -11,8 +11,10 @@ import type { EngineSettings } from "./EngineConfig.ts"
 export interface Dispatcher {
   /** Tells that a Task without owner becomes claimable then: the next look at the store is early enough for it. */
   readonly consider: (claimableAt: EpochMillis) => void
-  /** Tells that claims have left the near future. */
+  /** Tells that claims may have left the near future, or that a slot has become free. */
   readonly noteRoom: () => void
+  /** Whether the store holds Tasks that are near and did not fit: what comes in now must not overtake them. */
+  readonly isBehind: () => boolean
   /** Succeeds when a tick that begins now has ended well within 2 seconds. */
   readonly ready: Effect.Effect<void, SchedulerNotReady>
 }
@@ -22,6 +24,7 @@ const readyWithin = "2 seconds"
 
 /**
  * @param room how many claims fit
+ * @param slots how many Tasks could start at once
  * @param handOn takes a claimed Task
  */
 export const makeDispatcher = (needs: {
@@ -30,35 +33,53 @@ export const makeDispatcher = (needs: {
   readonly clock: Clock.Clock
   readonly lease: Lease
   readonly room: () => number
+  readonly slots: () => number
   readonly handOn: (task: ScheduledTask) => void
 }): Effect.Effect<Dispatcher, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { clock, config, handOn, lease, repository, room } = needs
+    const { clock, config, handOn, lease, repository, room, slots } = needs
     const wake = yield* Queue.sliding<void>(1)
     let probes = new Set<Deferred.Deferred<void, SchedulerNotReady>>()
     /** When the loop looks at the store next; `Infinity` also while a tick is under way. */
     let looksAt: EpochMillis = Infinity
-    let full = false
+    /** The store holds Tasks within the horizon that did not fit. */
+    let behind = false
+    /** Nothing can be claimed before there is room or a slot. */
+    let blocked = false
     /** Enough to make another look at the store worth it. */
     const hasRoom = () => room() * 2 > config.nearFutureCapacity
 
-    /** Claims what fits; answers when to look again, if nothing wakes the loop before. */
+    /** When to look again, after a look that has claimed so many and left `nextAt` as the earliest. */
+    const nextLook = (now: EpochMillis, claimed: number, nextAt: EpochMillis): EpochMillis => {
+      behind = nextAt <= now + config.horizon
+      if (!behind) return nextAt - config.horizon
+      // What was due at once has left again already: there may be more where it came from.
+      if (claimed > 0 && hasRoom()) return now
+      // It did not fit, but it may start when it is due.
+      if (nextAt > now) return nextAt
+      blocked = slots() <= 0
+      if (blocked) return Infinity
+      return claimed > 0 ? now : now + config.pollInterval
+    }
+
+    /**
+     * Claims what is near as long as there is room; without room, only what is due and can start at once, so that what
+     * is held for later does not hold it up. Answers when to look again, if nothing wakes the loop before.
+     */
     const tick: Effect.Effect<EpochMillis, unknown> = Effect.suspend(() => {
       looksAt = Infinity
       const now = clock.unsafeCurrentTimeMillis()
-      const limit = room()
-      full = limit <= 0
-      if (full) return Effect.succeed(Infinity)
+      const free = room()
+      const limit = free > 0 ? free : slots()
+      blocked = limit <= 0
+      if (blocked) return Effect.succeed(Infinity)
+      const ahead = free > 0 ? config.horizon : 0
       return Effect.map(
-        repository.claimDue({ lease, now, ahead: config.horizon, limit, excludeFunctions: [] }),
+        repository.claimDue({ lease, now, ahead, limit, excludeFunctions: [] }),
         ({ nextAt, tasks }) => {
           tasks.forEach(handOn)
-          // What was due at once has left again already: there may be more where it came from.
-          if (tasks.length === limit && hasRoom()) return now
-          full = tasks.length === limit
-          const next = nextAt === undefined ? Infinity : Math.max(now, nextAt - config.horizon)
-          if (repository.shared) return Math.min(next, now + config.pollInterval)
-          return full ? Infinity : next
+          const next = nextLook(now, tasks.length, nextAt ?? Infinity)
+          return repository.shared ? Math.min(next, now + config.pollInterval) : next
         }
       )
     })
@@ -90,11 +111,13 @@ export const makeDispatcher = (needs: {
 
     return {
       consider: (claimableAt) => {
-        if (claimableAt - config.horizon < looksAt) Queue.unsafeOffer(wake, undefined)
+        if (claimableAt <= clock.unsafeCurrentTimeMillis() + config.horizon) behind = true
+        if (!blocked && claimableAt - (behind ? 0 : config.horizon) < looksAt) Queue.unsafeOffer(wake, undefined)
       },
       noteRoom: () => {
-        if (full && hasRoom()) Queue.unsafeOffer(wake, undefined)
+        if ((behind && hasRoom()) || (blocked && slots() > 0)) Queue.unsafeOffer(wake, undefined)
       },
+      isBehind: () => behind,
       ready: Effect.flatMap(Deferred.make<void, SchedulerNotReady>(), (probe) => {
         probes.add(probe)
         Queue.unsafeOffer(wake, undefined)

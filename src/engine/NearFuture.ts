@@ -13,8 +13,10 @@ import type { EngineSettings } from "./EngineConfig.ts"
 export interface NearFuture {
   /** Takes a claimed Task; starts it at once if it is due and a slot is free. */
   readonly offer: (task: ScheduledTask) => void
-  /** How many more claims fit. */
+  /** How many more claims fit; may be negative, because retries and occurrences come in without being asked. */
   readonly room: () => number
+  /** How many could start at once. */
+  readonly slots: () => number
   /** How many have been started and not ended. */
   readonly running: () => number
   /** Interrupts a run; answers without waiting for its end. */
@@ -31,7 +33,7 @@ const isDueBefore = (left: ScheduledTask, right: ScheduledTask): boolean =>
 
 /**
  * @param run one Task, from its start mark to its settlement; must not fail
- * @param onRoom called after claims have left the heap
+ * @param onRoom called when claims may have left the heap, or a slot has become free
  */
 export const makeNearFuture = (
   config: EngineSettings,
@@ -64,9 +66,10 @@ export const makeNearFuture = (
       timer = runFork(Effect.zipRight(sleep, wake))
     }
 
-    const ended = (id: TaskId) => {
+    const ended = (id: TaskId, fiber: Fiber.RuntimeFiber<void>) => {
       running--
-      runs.delete(id)
+      // A retry without delay has begun under the same id before the run before it came to its end.
+      if (runs.get(id) === fiber) runs.delete(id)
       if (running === 0) {
         const waiters = onDrained
         onDrained = []
@@ -80,15 +83,14 @@ export const makeNearFuture = (
       const fiber = runFork(run(task))
       if (fiber.unsafePoll() === null) {
         runs.set(task.id, fiber)
-        fiber.addObserver(() => ended(task.id))
-      } else ended(task.id)
+        fiber.addObserver(() => ended(task.id, fiber))
+      } else ended(task.id, fiber)
     }
 
     /** Starts what is due while slots are free. A run that ends at once comes back here: it must not recurse. */
     const pump = () => {
       if (pumping || closed) return
       pumping = true
-      let left = false
       for (;;) {
         const first = waiting.first
         if (first === undefined || running >= config.concurrency) break
@@ -98,11 +100,10 @@ export const makeNearFuture = (
           break
         }
         waiting.pop()
-        left = true
         launch(first)
       }
       pumping = false
-      if (left) onRoom()
+      onRoom()
     }
 
     const interruptAll = Effect.suspend(() => Fiber.interruptAll([...runs.values()]))
@@ -113,7 +114,8 @@ export const makeNearFuture = (
         waiting.push(task)
         pump()
       },
-      room: () => config.nearFutureCapacity - waiting.size,
+      room: () => closed ? 0 : config.nearFutureCapacity - waiting.size,
+      slots: () => closed ? 0 : config.concurrency - running,
       running: () => running,
       interrupt: (id) =>
         Effect.suspend(() => {

@@ -90,6 +90,7 @@ export const makeScheduler: Effect.Effect<
     clock,
     lease,
     room: nearFuture.room,
+    slots: nearFuture.slots,
     handOn: nearFuture.offer
   })
   // As long as this scope is open the process has work to do, even if nothing is due.
@@ -138,7 +139,7 @@ export const makeScheduler: Effect.Effect<
         token: 0,
         attempts: []
       }
-      const claim = nearFuture.room() > 0 ? { lease, until: now + config.horizon } : undefined
+      const claim = nearFuture.room() > 0 && !dispatcher.isBehind() ? { lease, until: now + config.horizon } : undefined
       return Effect.map(repository.insert([task], claim), (verdicts) => {
         const stored = verdicts[0]?.task as ScheduledTask
         if (stored.owner === undefined) dispatcher.consider(stored.claimableAt)
