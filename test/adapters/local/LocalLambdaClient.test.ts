@@ -1,9 +1,12 @@
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, vi } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, Redacted, Scope } from "effect"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { LocalLambdaClient } from "../../../src/adapters/local/index.ts"
 import * as LambdaFunction from "../../../src/domain/LambdaFunction.ts"
+import { lambdaRuntimes } from "../../../src/domain/LambdaRuntime.ts"
 import { LambdaClient } from "../../../src/ports/LambdaClient.ts"
 import { rawZip } from "../../packaging/rawZip.ts"
 import { client, evaluate, eventually, isRunning, request, run, runtimeOfThisNode } from "./support.ts"
@@ -100,7 +103,9 @@ describe("deploy", () => {
         LambdaFunction.inline(`on-${runtime.slice(0, -2)}`, `export const handler = async () => ${n}`, { runtime })
       yield* Effect.gen(function*() {
         const lambda = yield* LambdaClient
-        yield* lambda.deploy(fn(runtimeOfThisNode, 1))
+        if (lambdaRuntimes.some(({ name }) => name === runtimeOfThisNode)) {
+          yield* lambda.deploy(fn(runtimeOfThisNode, 1))
+        }
         yield* lambda.deploy(fn(other, 1))
         yield* lambda.deploy(fn(other, 2))
       }).pipe(Effect.provide(Layer.merge(LocalLambdaClient.layer, logger)))
@@ -369,7 +374,9 @@ describe("handlers", () => {
     }, 1],
     ["its temporary folder", {
       "index.mjs": `import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
-        import { tmpdir } from "node:os"
+        import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
         export const handler = async () => {
           const file = mkdtempSync(tmpdir() + "/x-") + "/one"
           writeFileSync(file, "1")
@@ -409,6 +416,27 @@ describe("handlers", () => {
 })
 
 describe("the layer", () => {
+  it.live.skipIf(process.getuid?.() !== 0)(
+    "as root, says so in one line where it cannot become another user",
+    () =>
+      Effect.gen(function*() {
+        const lines: Array<string> = []
+        const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => lines.push(String(message))))
+        const folder = yield* Effect.promise(() => mkdtemp(join(tmpdir(), "private-")))
+        vi.stubEnv("TMPDIR", folder)
+        const uid = yield* evaluate("export const handler = async () => process.getuid()").pipe(
+          Effect.provide(LocalLambdaClient.layer.pipe(Layer.provideMerge(logger))),
+          Effect.ensuring(Effect.promise(() => rm(folder, { recursive: true }))),
+          Effect.ensuring(Effect.sync(() => vi.unstubAllEnvs()))
+        )
+        expect(uid).toBe(0)
+        expect(lines.filter((line) => line.startsWith("Functions run as root"))).toEqual([
+          `Functions run as root: uid 65534 cannot reach ${folder}. Set TMPDIR to a folder that every user can enter ` +
+          "(such as /tmp), or start this program as a normal user."
+        ])
+      })
+  )
+
   it.live("describes itself and knows no region", () =>
     Effect.gen(function*() {
       const lambda = yield* LambdaClient
