@@ -232,7 +232,10 @@ export interface FunctionReference {
  * parseReference("payroll:live", "function") // name "payroll", qualifier "live"
  */
 export const parseReference = (reference: unknown, field: string): Either.Either<FunctionReference, InvalidInput> => {
-  if (typeof reference !== "string" || reference === "" || !reference.includes(":")) {
+  // What no reference can hold is a bad name rather than a bad ARN.
+  const isName = typeof reference !== "string" || !reference.includes(":") ||
+    (!reference.startsWith("arn:") && /[^a-zA-Z0-9:$_-]/.test(reference))
+  if (isName) {
     return Either.map(parseName(reference, field), (name) => ({
       name,
       arn: undefined,

@@ -29,9 +29,7 @@ describe("parseName", () => {
     it(`${id}: ${shown(input)} is ${reason ?? "accepted"}`, () => {
       expect(reasonOf(parseName(input, "name"))).toBe(reason)
       expect(reasonOf(settings(inline(input as string, "")))).toBe(reason)
-      // What has a colon is read as a qualified name or an ARN.
-      const qualified = typeof input === "string" && input.includes(":")
-      expect(reasonOf(parseReference(input, "function"))).toBe(qualified ? "ArnPattern" : reason)
+      expect(reasonOf(parseReference(input, "function"))).toBe(reason)
     })
   }
 
@@ -101,7 +99,7 @@ describe("parseReference", () => {
       [`${"a".repeat(65)}:live`, "NameTooLong"],
       [":live", "ArnPattern"],
       ["payroll:", "ArnPattern"],
-      ["payroll:li ve", "ArnPattern"],
+      ["payroll:li ve", "NamePattern"],
       ["12345:function:payroll", "ArnPattern"]
     ]
     for (const [reference, reason] of bad) {
