@@ -1,8 +1,9 @@
 /** Deploys code before its first Task is stored, once per function value. */
-import type { Context } from "effect"
-import { Effect, Either } from "effect"
+import type { Context, Scope } from "effect"
+import { Effect, Either, Exit, Fiber, FiberMap, Option } from "effect"
 import type { DeployedFunction, DeploymentError } from "../domain/Deployment.ts"
 import type { InvalidInput } from "../domain/Errors.ts"
+import { SchedulerClosed } from "../domain/Errors.ts"
 import type { AnyCodeFunction, AnyLambdaFunction } from "../domain/LambdaFunction.ts"
 import { existingTarget } from "../domain/LambdaFunction.ts"
 import type { FunctionTarget } from "../domain/Task.ts"
@@ -12,7 +13,9 @@ export interface Deployments {
   /** What the function is invoked as, if that needs no look at the target. */
   readonly known: (fn: AnyLambdaFunction) => FunctionTarget | undefined
   /** Deploys what is not known; calls for the same function value at the same time share one deployment. */
-  readonly ensure: (fn: AnyLambdaFunction) => Effect.Effect<FunctionTarget, DeploymentError | InvalidInput>
+  readonly ensure: (
+    fn: AnyLambdaFunction
+  ) => Effect.Effect<FunctionTarget, DeploymentError | InvalidInput | SchedulerClosed>
   /** Checks with the target even if the function is known. */
   readonly deploy: (fn: AnyCodeFunction) => Effect.Effect<DeployedFunction, DeploymentError | InvalidInput>
 }
@@ -20,12 +23,13 @@ export interface Deployments {
 /** How many deployed names are remembered; one that was forgotten costs a check, no more. */
 const remembered = 10_000
 
-export const makeDeployments = (client: Context.Tag.Service<LambdaClient>): Effect.Effect<Deployments> =>
-  Effect.map(Effect.makeSemaphore(1), (registry) => {
+export const makeDeployments = (
+  client: Context.Tag.Service<LambdaClient>
+): Effect.Effect<Deployments, never, Scope.Scope> =>
+  Effect.map(FiberMap.make<AnyCodeFunction, DeployedFunction, DeploymentError | InvalidInput>(), (underWay) => {
     const targets = new WeakMap<AnyLambdaFunction, FunctionTarget>()
     /** Which code a name was last deployed with: another one of the same name replaces it. */
     const current = new Map<string, AnyCodeFunction>()
-    const underWay = new Map<AnyCodeFunction, Effect.Effect<DeployedFunction, DeploymentError | InvalidInput>>()
 
     const known = (fn: AnyLambdaFunction): FunctionTarget | undefined =>
       fn._tag === "Existing" || current.get(fn.name) === fn ? targets.get(fn) : undefined
@@ -40,19 +44,22 @@ export const makeDeployments = (client: Context.Tag.Service<LambdaClient>): Effe
           if (current.size > remembered && oldest !== undefined) current.delete(oldest)
         }))
 
-    /** One deployment for all who ask while it runs; it goes on if one of them gives up. */
-    const shared = (fn: AnyCodeFunction) =>
-      registry.withPermits(1)(Effect.suspend(() => {
-        const running = underWay.get(fn)
-        if (running !== undefined) return Effect.succeed(running)
-        const forget = Effect.sync(() => underWay.delete(fn))
-        return Effect.cached(Effect.ensuring(deploy(fn), forget)).pipe(
-          Effect.tap((once) => Effect.sync(() => underWay.set(fn, once)))
-        )
-      })).pipe(Effect.flatten)
-
-    const ensure = (fn: AnyLambdaFunction): Effect.Effect<FunctionTarget, DeploymentError | InvalidInput> =>
+    const fiberOf = (fn: AnyCodeFunction) =>
       Effect.suspend(() => {
+        const running = Option.getOrUndefined(FiberMap.unsafeGet(underWay, fn))
+        return running === undefined ? FiberMap.run(underWay, fn, deploy(fn)) : Effect.succeed(running)
+      })
+
+    /** One deployment for all who ask while it runs, in a fiber of its own: it goes on if any of them gives up. */
+    const shared = (fn: AnyCodeFunction) =>
+      Effect.flatMap(
+        Effect.flatMap(fiberOf(fn), Fiber.await),
+        (exit): Effect.Effect<DeployedFunction, DeploymentError | InvalidInput | SchedulerClosed> =>
+          Exit.isInterrupted(exit) ? new SchedulerClosed() : exit
+      )
+
+    const ensure: Deployments["ensure"] = (fn) =>
+      Effect.suspend((): ReturnType<Deployments["ensure"]> => {
         const target = known(fn)
         if (target !== undefined) return Effect.succeed(target)
         if (fn._tag === "Code") return Effect.map(shared(fn), (deployed) => deployed.target)
