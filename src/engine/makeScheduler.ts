@@ -114,6 +114,9 @@ export const makeScheduler: Effect.Effect<
   const whileOpen = <A, E>(work: () => Effect.Effect<A, E>): Effect.Effect<A, E | SchedulerClosed> =>
     Effect.suspend((): Effect.Effect<A, E | SchedulerClosed> => closed ? new SchedulerClosed() : work())
 
+  /** A caller that gives up must not part the store, which has a Task, from the engine, which is to run it. */
+  const whole = Effect.uninterruptible
+
   const deployed = (fn: AnyLambdaFunction) => {
     const target = deployments.known(fn)
     return target === undefined ? deployments.ensure(fn) : Effect.succeed(target)
@@ -140,12 +143,12 @@ export const makeScheduler: Effect.Effect<
         attempts: []
       }
       const claim = nearFuture.room() > 0 && !dispatcher.isBehind() ? { lease, until: now + config.horizon } : undefined
-      return Effect.map(repository.insert([task], claim), (verdicts) => {
+      return whole(Effect.map(repository.insert([task], claim), (verdicts) => {
         const stored = verdicts[0]?.task as ScheduledTask
         if (stored.owner === undefined) dispatcher.consider(stored.claimableAt)
         else nearFuture.offer(stored)
         return stored
-      })
+      }))
     })
 
   const schedule: SchedulerApi["schedule"] = (fn, options) =>
@@ -156,7 +159,8 @@ export const makeScheduler: Effect.Effect<
       const work = parseWork(fn, options, config.retry)
       if (Either.isLeft(work)) return Effect.fail(work.left)
       return Effect.flatMap(deployed(fn), (target): Effect.Effect<ScheduledTask, ScheduleError> => {
-        // A deployment can take a while: "after" counts from when the Task is stored.
+        // A deployment can take a while: "after" counts from when the Task is stored, if it still may be.
+        if (closed) return new SchedulerClosed()
         const now = clock.unsafeCurrentTimeMillis()
         return Effect.flatMap(Trigger.dueAt(trigger, now), (dueAt) => storeTask(work.right, target, dueAt, now))
       })
@@ -184,37 +188,35 @@ export const makeScheduler: Effect.Effect<
         const { delay, maxRuns, work } = yield* parseRepeat(fn, options)
         const target = yield* deployed(fn)
         const now = clock.unsafeCurrentTimeMillis()
-        const first = now + delay
+        const due = now + delay
         const planned: TaskSchedule = {
           ...work,
           id: (yield* ids.next) as TaskScheduleId,
           function: target,
-          recurrence: yield* Trigger.recurrence(options.trigger, first, config.minimumInterval),
+          recurrence: yield* Trigger.recurrence(options.trigger, due, config.minimumInterval),
           maxRuns,
           createdAt: now,
           status: "Active",
           revision: 1,
-          cursor: first,
+          cursor: due,
           runs: 0,
           missed: 0
         }
-        const stored = yield* repository.insertSchedule(
-          planned,
-          occurrence(planned, (yield* ids.next) as TaskId, first, now),
-          { lease, until: Infinity }
-        )
-        if (stored.first._tag === "Inserted") {
-          drivers.start(planned.id, planned.recurrence, stored.first.task)
-        }
-        return stored.schedule
+        const first = occurrence(planned, (yield* ids.next) as TaskId, due, now)
+        return yield* whole(whileOpen(() =>
+          Effect.map(repository.insertSchedule(planned, first, { lease, until: Infinity }), (stored) => {
+            if (stored.first._tag === "Inserted") drivers.start(planned.id, planned.recurrence, stored.first.task)
+            return stored.schedule
+          })
+        ))
       })
     )
 
   // Cancelling
 
+  /** Once the store has cancelled, the runs are interrupted as well, even if the caller is. */
   const cancelIn = (target: CancelTarget): Effect.Effect<Cancelled, TaskRepositoryError> =>
-    // Once the store has cancelled, the runs are interrupted as well, even if the caller is.
-    Effect.uninterruptible(
+    whole(
       Effect.tap(repository.cancel(lease, target, clock.unsafeCurrentTimeMillis()), (cancelled) =>
         Effect.gen(function*() {
           for (const { id } of cancelled.schedules) {
@@ -228,9 +230,9 @@ export const makeScheduler: Effect.Effect<
     )
 
   /** A cancelled occurrence does not end its schedule, unless it was its last. */
-  const passOver = (cancelled: CancelledTask, next: ScheduledTask | undefined) =>
+  const passOver = (cancelled: CancelledTask | undefined, next: ScheduledTask | undefined) =>
     Effect.gen(function*() {
-      const id = cancelled.scheduleId
+      const id = cancelled?.scheduleId
       if (id === undefined) return
       if (next !== undefined) return drivers.aim(id, next)
       const rule = Option.getOrUndefined(yield* repository.getSchedule(id))
@@ -243,11 +245,10 @@ export const makeScheduler: Effect.Effect<
     const successor = isFinished(task)
       ? undefined
       : yield* planSuccessor(task, "cancel", clock.unsafeCurrentTimeMillis())
-    const { next, tasks: [cancelled] } = yield* cancelIn({ _tag: "Task", id, successor })
-    if (cancelled !== undefined) {
-      yield* passOver(cancelled, next)
-      return cancelled
-    }
+    const { tasks: [cancelled] } = yield* whole(
+      Effect.tap(cancelIn({ _tag: "Task", id, successor }), ({ next, tasks }) => passOver(tasks[0], next))
+    )
+    if (cancelled !== undefined) return cancelled
     const finished = Option.getOrUndefined(yield* repository.get(id))
     if (finished === undefined) return yield* new TaskNotFound({ id })
     return finished.status === "Cancelled"
