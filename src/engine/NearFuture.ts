@@ -21,8 +21,10 @@ export interface NearFuture {
   readonly running: () => number
   /** Interrupts a run; answers without waiting for its end. */
   readonly interrupt: (id: TaskId) => Effect.Effect<void>
-  /** Starts nothing more; answers what was not started. */
-  readonly close: Effect.Effect<ReadonlyArray<ScheduledTask>>
+  /** Starts nothing more; what is still offered is only kept. */
+  readonly close: Effect.Effect<void>
+  /** Takes out what has not been started. */
+  readonly takeUnstarted: Effect.Effect<ReadonlyArray<ScheduledTask>>
   /** Waits until nothing runs. */
   readonly drained: Effect.Effect<void>
   readonly interruptAll: Effect.Effect<void>
@@ -124,6 +126,8 @@ export const makeNearFuture = (
         }),
       close: Effect.sync(() => {
         closed = true
+      }),
+      takeUnstarted: Effect.sync(() => {
         const left = waiting.values().slice()
         waiting.retain(() => false)
         return left

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "effect"
 import { Deferred, Effect, Fiber, FiberId, Option, Runtime, Schedule, ScheduleDecision, ScheduleInterval } from "effect"
-import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
+import type { TaskScheduleId } from "../domain/Ids.ts"
 import type { ScheduledTask, Task } from "../domain/Task.ts"
 import { successorIsStoredAt } from "../domain/TaskSchedule.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
@@ -13,7 +13,7 @@ import type { Recurrence } from "../domain/Trigger.ts"
 import { boundedSleep } from "./BoundedSleep.ts"
 
 export interface ScheduleDrivers {
-  /** Starts the fiber of a schedule, from an occurrence that is stored and claimed. */
+  /** Starts the fiber of a schedule, from an occurrence that is stored and claimed. Once stopped, only hands it on. */
   readonly start: (id: TaskScheduleId, recurrence: Recurrence, first: ScheduledTask) => void
   /** Tells what the store has put after an occurrence when it began or ended; `undefined`: nothing. */
   readonly followed: (moment: "start" | "end", occurrence: Task, next: ScheduledTask | undefined) => void
@@ -21,6 +21,7 @@ export interface ScheduleDrivers {
   readonly aim: (id: TaskScheduleId, next: ScheduledTask) => void
   /** Interrupts the fiber and waits for its end. */
   readonly stop: (id: TaskScheduleId) => Effect.Effect<void>
+  /** Interrupts all fibers for good, and hands on what they waited for. */
   readonly stopAll: Effect.Effect<void>
   /** The live fiber of a schedule. */
   readonly fiber: (id: TaskScheduleId) => Option.Option<Fiber.RuntimeFiber<void>>
@@ -46,14 +47,14 @@ export const effectSchedule = (recurrence: Recurrence): Schedule.Schedule<unknow
 interface Driver {
   readonly recurrence: Recurrence
   readonly fiber: Fiber.RuntimeFiber<void>
-  /** The occurrence that the fiber waits for, or has handed on. */
-  occurrence: TaskId
-  /** Set while the occurrence has been handed on and its successor is not yet known. */
-  following: Deferred.Deferred<ScheduledTask | undefined> | undefined
+  /** The occurrence that the fiber waits for, or has handed on. Changed by whoever learns of another one. */
+  occurrence: ScheduledTask
+  /** Set while the occurrence has been handed on and its successor is not yet known: when that one is due. */
+  following: Deferred.Deferred<EpochMillis | undefined> | undefined
 }
 
 /**
- * @param handOn takes a claimed occurrence that is due
+ * @param handOn takes a claimed occurrence that is due, or that no fiber waits for
  * @param longestSleep milliseconds
  */
 export const makeScheduleDrivers = (
@@ -66,31 +67,31 @@ export const makeScheduleDrivers = (
     const sleepingClock = boundedSleep(clock, longestSleep)
     const drivers = new Map<TaskScheduleId, Driver>()
 
-    const drive = (id: TaskScheduleId, recurrence: Recurrence, first: ScheduledTask): Effect.Effect<void> => {
-      let current = first
-      const step = Effect.flatMap(
-        Effect.suspend(() => Effect.sleep(Math.max(0, current.dueAt - clock.unsafeCurrentTimeMillis()))),
-        () => {
-          const driver = drivers.get(id)
-          if (driver === undefined) return Effect.as(Effect.void, undefined)
-          const following = Deferred.unsafeMake<ScheduledTask | undefined>(FiberId.none)
-          driver.occurrence = current.id
-          driver.following = following
-          handOn(current)
-          return Effect.map(Deferred.await(following), (next) => {
-            driver.following = undefined
-            if (next !== undefined) current = next
-            return next?.dueAt
-          })
-        }
-      )
-      return step.pipe(Effect.repeat(effectSchedule(recurrence)), Effect.withClock(sleepingClock), Effect.asVoid)
-    }
+    let stopped = false
+
+    const step = (id: TaskScheduleId): Effect.Effect<EpochMillis | undefined> =>
+      Effect.suspend(() => {
+        const driver = drivers.get(id)
+        if (driver === undefined) return Effect.as(Effect.void, undefined)
+        return Effect.flatMap(
+          Effect.sleep(Math.max(0, driver.occurrence.dueAt - clock.unsafeCurrentTimeMillis())),
+          () => {
+            const following = Deferred.unsafeMake<EpochMillis | undefined>(FiberId.none)
+            driver.following = following
+            handOn(driver.occurrence)
+            return Deferred.await(following)
+          }
+        )
+      })
+
+    const drive = (id: TaskScheduleId, recurrence: Recurrence): Effect.Effect<void> =>
+      step(id).pipe(Effect.repeat(effectSchedule(recurrence)), Effect.withClock(sleepingClock), Effect.asVoid)
 
     const start = (id: TaskScheduleId, recurrence: Recurrence, first: ScheduledTask): void => {
+      if (stopped) return handOn(first)
       // Not before it can be found: a first occurrence that is due at once is followed at once.
-      const fiber = runFork(Effect.zipRight(Effect.yieldNow(), drive(id, recurrence, first)))
-      const driver: Driver = { recurrence, fiber, occurrence: first.id, following: undefined }
+      const fiber = runFork(Effect.zipRight(Effect.yieldNow(), drive(id, recurrence)))
+      const driver: Driver = { recurrence, fiber, occurrence: first, following: undefined }
       drivers.set(id, driver)
       fiber.addObserver(() => {
         if (drivers.get(id) === driver) drivers.delete(id)
@@ -104,27 +105,45 @@ export const makeScheduleDrivers = (
         return driver === undefined ? Effect.void : Effect.asVoid(Fiber.interrupt(driver.fiber))
       })
 
+    /** The fiber learns of it when it runs next; the driver has it at once, for whoever asks in between. */
+    const goOn = (
+      driver: Driver,
+      following: NonNullable<Driver["following"]>,
+      next: ScheduledTask | undefined
+    ): void => {
+      driver.following = undefined
+      if (next !== undefined) driver.occurrence = next
+      Deferred.unsafeDone(following, Effect.succeed(next?.dueAt))
+    }
+
     return {
       start,
       stop,
-      stopAll: Effect.suspend(() => Effect.forEach([...drivers.keys()], stop, { discard: true })),
+      stopAll: Effect.suspend(() => {
+        stopped = true
+        const held = [...drivers.values()].filter((driver) => driver.following === undefined)
+        return Effect.zipRight(
+          Effect.forEach([...drivers.keys()], stop, { discard: true }),
+          Effect.sync(() => held.forEach((driver) => handOn(driver.occurrence)))
+        )
+      }),
       fiber: (id) => Option.fromNullable(drivers.get(id)?.fiber),
       followed: (moment, occurrence, next) => {
         const driver = occurrence.scheduleId === undefined ? undefined : drivers.get(occurrence.scheduleId)
+        if (driver?.following === undefined || driver.occurrence.id !== occurrence.id) {
+          // Stopped, or begun by another instance: it is due all the same.
+          if (next !== undefined) handOn(next)
+          return
+        }
         // A retry, or the end of an anchored run, is not the moment at which its rule goes on.
-        if (driver?.following === undefined || driver.occurrence !== occurrence.id) return
-        if (successorIsStoredAt(driver.recurrence) !== moment) return
-        Deferred.unsafeDone(driver.following, Effect.succeed(next))
+        if (successorIsStoredAt(driver.recurrence) === moment) goOn(driver, driver.following, next)
       },
       aim: (id, next) => {
         const driver = drivers.get(id)
-        if (driver === undefined) return
-        if (driver.following !== undefined) {
-          Deferred.unsafeDone(driver.following, Effect.succeed(next))
-        } else {
-          runFork(Fiber.interruptFork(driver.fiber))
-          start(id, driver.recurrence, next)
-        }
+        if (driver === undefined) return handOn(next)
+        if (driver.following !== undefined) return goOn(driver, driver.following, next)
+        runFork(Fiber.interruptFork(driver.fiber))
+        start(id, driver.recurrence, next)
       }
     }
   })

@@ -51,6 +51,9 @@ export interface RepeatOptions<Payload = unknown> extends WorkOptions<Payload> {
 /** Why something could not be scheduled. Nothing was stored. */
 export type ScheduleError = InvalidInput | DeploymentError | SchedulerClosed | TaskRepositoryError
 
+/** Why there is no result. `SchedulerClosed`: the scheduler was shut down before the Task had ended. */
+export type AwaitError = TaskNotFound | TaskNotSucceeded | ResultInvalid | SchedulerClosed | TaskRepositoryError
+
 /** A change of a Task, as it happens. `sequence` grows by one: a gap tells that this subscriber was too slow. */
 export type TaskEvent = TaskChange
 
@@ -130,11 +133,11 @@ export interface SchedulerApi {
    * const greeting = yield* scheduler.awaitResult(task.id, hello)
    */
   readonly awaitResult: {
-    (id: TaskId): Effect.Effect<unknown, TaskNotFound | TaskNotSucceeded | ResultInvalid | TaskRepositoryError>
+    (id: TaskId): Effect.Effect<unknown, AwaitError>
     <Payload, Result>(
       id: TaskId,
       fn: LambdaFunction<Payload, Result>
-    ): Effect.Effect<Result, TaskNotFound | TaskNotSucceeded | ResultInvalid | TaskRepositoryError>
+    ): Effect.Effect<Result, AwaitError>
   }
 
   /** What happens to Tasks from the moment of subscribing on, whichever instance does it. */

@@ -2,7 +2,7 @@
 import type { Context, Scope } from "effect"
 import { Deferred, Effect, FiberId, Option, PubSub, Schedule, Stream } from "effect"
 import type { TaskRepositoryError } from "../domain/Errors.ts"
-import { TaskNotFound } from "../domain/Errors.ts"
+import { SchedulerClosed, TaskNotFound } from "../domain/Errors.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import type { FinishedTask } from "../domain/Task.ts"
 import { isFinished } from "../domain/Task.ts"
@@ -12,7 +12,9 @@ import { chore } from "./Chore.ts"
 export interface TaskEvents {
   readonly stream: Stream.Stream<TaskChange>
   /** The Task once it has ended. */
-  readonly awaitFinished: (id: TaskId) => Effect.Effect<FinishedTask, TaskNotFound | TaskRepositoryError>
+  readonly awaitFinished: (
+    id: TaskId
+  ) => Effect.Effect<FinishedTask, TaskNotFound | SchedulerClosed | TaskRepositoryError>
 }
 
 export const makeTaskEvents = (
@@ -22,38 +24,51 @@ export const makeTaskEvents = (
   Effect.gen(function*() {
     // A subscriber that is too slow loses the oldest, and sees it by the gap in the sequence.
     const published = yield* PubSub.sliding<TaskChange>(buffer)
-    const waiting = new Map<TaskId, Set<Deferred.Deferred<FinishedTask>>>()
+    const waiting = new Map<TaskId, Set<Deferred.Deferred<FinishedTask, TaskNotFound | SchedulerClosed>>>()
+    let closed = false
     let { last: after } = yield* repository.changes("latest")
 
-    const tell = (task: FinishedTask) => {
-      const waiters = waiting.get(task.id)
-      if (waiters === undefined) return
-      for (const waiter of waiters) Deferred.unsafeDone(waiter, Effect.succeed(task))
+    const tell = (id: TaskId, answer: Effect.Effect<FinishedTask, TaskNotFound | SchedulerClosed>) => {
+      for (const waiter of waiting.get(id) ?? []) Deferred.unsafeDone(waiter, answer)
     }
 
     /** After a gap in the changes: asks for each awaited Task itself. */
     const recheck = Effect.suspend(() =>
       Effect.forEach([...waiting.keys()], (id) =>
         Effect.map(repository.get(id), (found) => {
-          if (Option.isSome(found) && isFinished(found.value)) tell(found.value)
+          if (Option.isNone(found)) tell(id, new TaskNotFound({ id }))
+          else if (isFinished(found.value)) tell(id, Effect.succeed(found.value))
         }), { discard: true })
     )
 
-    const read = Effect.flatMap(Effect.suspend(() => repository.changes(after)), (read) => {
-      after = read.last
-      if (waiting.size > 0) {
-        for (const { task } of read.changes) if (isFinished(task)) tell(task)
-      }
-      const publish = PubSub.publishAll(published, read.changes)
-      return read.truncated ? Effect.zipRight(publish, recheck) : publish
-    })
+    const read = Effect.flatMap(Effect.suspend(() => repository.changes(after)), (read) =>
+      Effect.flatMap(read.truncated ? recheck : Effect.void, () => {
+        // Only now: what could not be asked for is asked for again.
+        after = read.last
+        if (waiting.size > 0) {
+          for (const { task } of read.changes) {
+            if (isFinished(task)) {
+              tell(task.id, Effect.succeed(task))
+            }
+          }
+        }
+        return PubSub.publishAll(published, read.changes)
+      }))
     yield* chore("read changes", Effect.forever(read), Schedule.spaced("1 second"))
-    yield* Effect.addFinalizer(() => PubSub.shutdown(published))
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        closed = true
+        for (const id of waiting.keys()) {
+          tell(id, new SchedulerClosed())
+        }
+        return PubSub.shutdown(published)
+      })
+    )
 
     const awaitFinished = (id: TaskId) =>
       Effect.acquireUseRelease(
         Effect.sync(() => {
-          const waiter = Deferred.unsafeMake<FinishedTask>(FiberId.none)
+          const waiter = Deferred.unsafeMake<FinishedTask, TaskNotFound | SchedulerClosed>(FiberId.none)
           const waiters = waiting.get(id) ?? new Set()
           waiting.set(id, waiters.add(waiter))
           return waiter
@@ -63,15 +78,23 @@ export const makeTaskEvents = (
           Effect.flatMap(
             repository.get(id),
             Option.match({
-              onNone: () => new TaskNotFound({ id }),
-              onSome: (task) => isFinished(task) ? Effect.succeed(task) : Deferred.await(waiter)
+              onNone: () =>
+                new TaskNotFound({ id }),
+              onSome: (task) => {
+                if (isFinished(task)) {
+                  return Effect.succeed(task)
+                }
+                return closed ? new SchedulerClosed() : Deferred.await(waiter)
+              }
             })
           ),
         (waiter) =>
           Effect.sync(() => {
             const waiters = waiting.get(id)
             waiters?.delete(waiter)
-            if (waiters?.size === 0) waiting.delete(id)
+            if (waiters?.size === 0) {
+              waiting.delete(id)
+            }
           })
       )
 

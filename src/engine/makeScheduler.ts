@@ -38,6 +38,9 @@ import { makeTaskRunner } from "./TaskRunner.ts"
 import type { Work } from "./WorkRequest.ts"
 import { parseLimit, parseMaxRuns, parseWork } from "./WorkRequest.ts"
 
+/** How long a shutdown waits for interrupted runs, once its grace is over. */
+const interruptWithin = "5 seconds"
+
 export const makeScheduler: Effect.Effect<
   SchedulerApi,
   TaskRepositoryError,
@@ -98,16 +101,26 @@ export const makeScheduler: Effect.Effect<
   // Registered last, so it comes first when the scope closes.
   yield* Effect.addFinalizer(() => shutdown)
 
+  /** Once more at the end: retries and occurrences come of what still runs. */
+  const handBack = Effect.flatMap(
+    nearFuture.takeUnstarted,
+    (unstarted) => repository.release(lease, unstarted, clock.unsafeCurrentTimeMillis())
+  ).pipe(Effect.catchAll((error) => Effect.logWarning("Could not hand claims back; their lease will end", error)))
+
   const shutdown = Effect.gen(function*() {
     closed = true
+    yield* nearFuture.close
     yield* drivers.stopAll
-    const unstarted = yield* nearFuture.close
+    yield* handBack
     // A finalizer cannot be interrupted, hence neither what it waits for, unless it says so.
     yield* nearFuture.drained.pipe(Effect.interruptible, Effect.timeoutOption(config.shutdownGrace))
-    yield* nearFuture.interruptAll
-    yield* repository.release(lease, unstarted, clock.unsafeCurrentTimeMillis())
+    const ended = yield* nearFuture.interruptAll.pipe(Effect.interruptible, Effect.timeoutOption(interruptWithin))
+    if (Option.isNone(ended)) {
+      yield* Effect.logWarning(`${nearFuture.running()} runs could not be interrupted within ${interruptWithin}`)
+    }
+    yield* handBack
     yield* repository.closeLease(lease)
-  }).pipe(Effect.catchAll((error) => Effect.logWarning("Could not hand claims back; their lease will end", error)))
+  }).pipe(Effect.catchAll((error) => Effect.logWarning("Could not close the lease; it will end", error)))
 
   // Scheduling
 
