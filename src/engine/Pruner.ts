@@ -2,7 +2,7 @@
 import type { Clock, Context, Scope } from "effect"
 import { Effect, Queue, Schedule } from "effect"
 import type { TaskRepository } from "../ports/TaskRepository.ts"
-import { chore } from "./Chore.ts"
+import { chore, logFailedTick } from "./Chore.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 
 /** Tasks removed in one statement. */
@@ -37,6 +37,8 @@ export const makePruner = (
 
     /** By age: every so often while there is anything that can grow too old; an idle engine does not wake for it. */
     const pruneWhileAging = prune.pipe(
+      // Here, not by the chore alone: after a failed round the next one comes by the clock, not by a signal.
+      Effect.catchAllCause((cause) => logFailedTick("prune by age", cause)),
       Effect.delay(config.pruneInterval),
       Effect.repeat({ until: () => clock.unsafeCurrentTimeMillis() - lastFinishedAt > config.retentionAge })
     )

@@ -20,7 +20,7 @@ export type PlanSuccessor = (
   now: EpochMillis
 ) => Effect.Effect<Successor | undefined, TaskRepositoryError>
 
-const none: Effect.Effect<undefined> = Effect.as(Effect.void, undefined)
+export const noSuccessor: Effect.Effect<undefined> = Effect.as(Effect.void, undefined)
 
 export const makePlanSuccessor = (
   repository: Context.Tag.Service<TaskRepository>,
@@ -28,13 +28,13 @@ export const makePlanSuccessor = (
 ): PlanSuccessor =>
 (task, moment, now) => {
   // A later attempt of an occurrence has been followed already.
-  if (task.scheduleId === undefined || (moment === "start" && task.attempts.length > 0)) return none
+  if (task.scheduleId === undefined || (moment === "start" && task.attempts.length > 0)) return noSuccessor
   return Effect.flatMap(
     repository.getSchedule(task.scheduleId),
     Option.match({
-      onNone: () => none,
+      onNone: () => noSuccessor,
       onSome: (schedule) => {
-        if (moment !== "cancel" && successorIsStoredAt(schedule.recurrence) !== moment) return none
+        if (moment !== "cancel" && successorIsStoredAt(schedule.recurrence) !== moment) return noSuccessor
         const next = nextOccurrence(schedule.recurrence, task.nominalAt, now)
         return Effect.map(nextId, (id): Successor => ({
           task: occurrence(schedule, id as TaskId, next.nominalAt, now),

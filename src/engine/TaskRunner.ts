@@ -1,19 +1,20 @@
 /** Runs one claimed Task: start mark, invocation, settlement. It knows nothing of how Tasks are found. */
 import type { Clock, Context, Random } from "effect"
 import { Cause, Effect, Exit, Option } from "effect"
-import type { TaskRepositoryError } from "../domain/Errors.ts"
 import type { InvocationResult } from "../domain/Invocation.ts"
 import { InvocationError } from "../domain/Invocation.ts"
 import type { RunningTask, ScheduledTask } from "../domain/Task.ts"
 import { idempotencyKey } from "../domain/Task.ts"
-import type { Successor } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { AttemptResult } from "../policies/retry.ts"
 import { settleAttempt } from "../policies/retry.ts"
 import type { InvokeRequest, LambdaClient } from "../ports/LambdaClient.ts"
-import type { Lease, SettleRequest, SettleVerdict, StartVerdict, TaskRepository } from "../ports/TaskRepository.ts"
+import type { Lease, SettleVerdict, StartVerdict, TaskRepository } from "../ports/TaskRepository.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
+import type { Record } from "./Recorder.ts"
 import type { PlanSuccessor } from "./Successors.ts"
+import { noSuccessor } from "./Successors.ts"
+import { untilAvailable } from "./untilAvailable.ts"
 
 /** What the runner needs, and whom it tells. */
 export interface TaskRunnerNeeds {
@@ -25,7 +26,9 @@ export interface TaskRunnerNeeds {
   readonly lease: Lease
   readonly planSuccessor: PlanSuccessor
   /** Writes an outcome until the store has accepted or refused it. */
-  readonly record: (request: SettleRequest) => Effect.Effect<SettleVerdict, TaskRepositoryError>
+  readonly record: Record
+  /** A run has been interrupted before the store had answered its start mark. */
+  readonly onNotStarted: (task: ScheduledTask) => void
   readonly onStart: (verdict: Exclude<StartVerdict, { readonly _tag: "Fenced" }>) => void
   readonly onSettled: (verdict: Extract<SettleVerdict, { readonly _tag: "Accepted" }>) => void
 }
@@ -68,8 +71,17 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): (task: ScheduledTask) =>
       ([verdict]) => {
         if (verdict === undefined || verdict._tag === "Fenced") return undefined
         needs.onStart(verdict)
-        return verdict._tag === "Started" ? verdict.task : undefined
+        return verdict._tag === "Started" ? { running: verdict.task, askedAt: now } : undefined
       }
+    )
+
+  /** While the store is away a start is held, and its slot with it: nothing runs that is not marked. */
+  const beginOnceAvailable = (task: ScheduledTask) =>
+    untilAvailable(
+      "take a start mark",
+      task.id,
+      Effect.suspend(() => begin(task, clock.unsafeCurrentTimeMillis())),
+      () => needs.onNotStarted(task)
     )
 
   /** A mark that took long to be answered is not acted on: others may already think that we are gone. */
@@ -87,11 +99,11 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): (task: ScheduledTask) =>
     Effect.flatMap(random.next, (chance) => {
       const now = clock.unsafeCurrentTimeMillis()
       const { end, to } = settleAttempt(task, result, { now, random: chance, horizon: config.horizon })
-      const record = (successor: Successor | undefined) =>
-        needs.record({ id: task.id, token: task.token, end, to, successor })
-      return to._tag === "Retry"
-        ? record(undefined)
-        : Effect.flatMap(planSuccessor(task, "end", now), record)
+      const successor = to._tag === "Retry" ? noSuccessor : planSuccessor(task, "end", now)
+      return needs.record(
+        task.id,
+        Effect.map(successor, (successor) => ({ id: task.id, token: task.token, end, to, successor }))
+      )
     }).pipe(
       Effect.flatMap((verdict) => {
         if (verdict._tag === "Fenced") {
@@ -107,17 +119,15 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): (task: ScheduledTask) =>
   return (task) =>
     // Only the invocation itself can be interrupted: what has started is always settled.
     Effect.uninterruptibleMask((restore) =>
-      Effect.suspend(() => {
-        const now = clock.unsafeCurrentTimeMillis()
-        return Effect.flatMap(begin(task, now), (running) =>
-          running === undefined
-            ? Effect.void
-            : Effect.flatMap(Effect.exit(restore(invoke(running, now))), (exit) => {
-              const settled = finish(running, resultOf(exit))
-              return Exit.isFailure(exit) && Cause.isDie(exit.cause)
-                ? Effect.zipRight(Effect.logError("The Lambda client died", exit.cause), settled)
-                : settled
-            }))
+      Effect.flatMap(beginOnceAvailable(task), (begun) => {
+        if (begun === undefined) return Effect.void
+        const { askedAt, running } = begun
+        return Effect.flatMap(Effect.exit(restore(Effect.suspend(() => invoke(running, askedAt)))), (exit) => {
+          const settled = finish(running, resultOf(exit))
+          return Exit.isFailure(exit) && Cause.isDie(exit.cause)
+            ? Effect.zipRight(Effect.logError("The Lambda client died", exit.cause), settled)
+            : settled
+        })
       })
     ).pipe(
       Effect.catchAllCause((cause) =>

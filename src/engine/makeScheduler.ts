@@ -73,6 +73,8 @@ export const makeScheduler: Effect.Effect<
     lease,
     planSuccessor,
     record: makeRecord(repository, lease),
+    // Given back by a shutdown; refused by the store if it was a cancel.
+    onNotStarted: (task) => nearFuture.offer(task),
     onStart: ({ next, task }) => {
       if (task.status === "Skipped") pruner.noteFinished()
       drivers.followed("start", task, next)

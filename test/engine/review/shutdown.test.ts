@@ -68,6 +68,21 @@ describe("a shutdown hands back", () => {
       unowned(yield* scheduler.get(id))
     }))
 
+  it.effect("what waits for its start mark", () =>
+    Effect.gen(function*() {
+      const { close, scheduler } = yield* opened(
+        {},
+        { shutdownGrace: 1_000 },
+        storeWith(() => ({ start: () => down() }))
+      )
+      const { id } = yield* scheduler.schedule(job)
+      yield* TestClock.adjust("10 seconds")
+      const closing = yield* Effect.fork(close)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      unowned(yield* scheduler.get(id))
+    }))
+
   it.effect("so that another engine on the same store goes on with all of it", () =>
     Effect.gen(function*() {
       const first = yield* opened({ job: () => Effect.never }, { shutdownGrace: 1_000 })
