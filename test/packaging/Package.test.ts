@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Either } from "effect"
 import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
@@ -31,9 +31,9 @@ const folder = Effect.acquireRelease(
 
 const refuses = (fn: AnyCodeFunction, reason: string) =>
   Effect.gen(function*() {
-    const error = yield* Effect.flip(packageFunction(fn))
-    expect(error).toMatchObject({ _tag: "InvalidInput", reason })
-    return error
+    const result = yield* Effect.either(packageFunction(fn))
+    expect(result).toMatchObject({ _tag: "Left", left: { _tag: "InvalidInput", reason } })
+    return Either.isLeft(result) ? result.left.message : ""
   })
 
 describe("packageFunction", () => {
@@ -147,8 +147,8 @@ describe("packageFunction", () => {
 
   it.effect("refuses a handler whose file is not there, and says what is", () =>
     Effect.gen(function*() {
-      const error = yield* refuses(LambdaFunction.files("hello", { "main.mjs": source }), "HandlerInvalid")
-      expect(error.message).toContain("main.mjs")
+      const message = yield* refuses(LambdaFunction.files("hello", { "main.mjs": source }), "HandlerInvalid")
+      expect(message).toContain("main.mjs")
       yield* refuses(LambdaFunction.files("hello", { "index.ts": source }), "HandlerInvalid")
       yield* refuses(LambdaFunction.files("hello", { "a/index.mjs": source }), "HandlerInvalid")
       yield* packageFunction(LambdaFunction.files("hello", { "a/index.cjs": "" }, { handler: "a/index.run" }))

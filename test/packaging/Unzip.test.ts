@@ -85,8 +85,8 @@ describe("checkZip", () => {
   for (const [what, reason, zip] of refused) {
     it.effect(`refuses ${what}`, () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(checkZip(zip))
-        expect(error).toMatchObject({ _tag: "InvalidInput", reason, field: "code" })
+        const result = yield* Effect.either(checkZip(zip))
+        expect(result).toMatchObject({ _tag: "Left", left: { _tag: "InvalidInput", reason, field: "code" } })
       }))
   }
 

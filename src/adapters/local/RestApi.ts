@@ -3,6 +3,7 @@ import type { HttpApp } from "@effect/platform"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Effect, Fiber, Schema } from "effect"
 import type { Scope } from "effect"
+import { randomUUID } from "node:crypto"
 import { maxPayloadBytes } from "../../domain/Json.ts"
 import { parseReference } from "../../domain/LambdaFunction.ts"
 import type { FunctionPackage } from "../../packaging/FunctionPackage.ts"
@@ -111,6 +112,12 @@ const checkSigned = Effect.flatMap(
       ? Effect.void
       : forbidden("Missing Authentication Token")
 )
+
+/** Every answer has a request id; an invocation's is the function's own. */
+const withRequestId = (response: HttpServerResponse.HttpServerResponse) =>
+  response.headers["x-amzn-requestid"] === undefined
+    ? HttpServerResponse.setHeader(response, "x-amzn-requestid", randomUUID())
+    : response
 
 /**
  * Makes the API as an HttpApp. Invocations run in `scope`: as on AWS, a caller that hangs up does not end them.
@@ -279,7 +286,8 @@ export const makeRestApi = (
         Effect.catchTags({
           RestError: (error) => Effect.succeed(errorResponse(error)),
           RouteNotFound: () => Effect.succeed(errorResponse(notFound("This operation is not supported here")))
-        })
+        }),
+        Effect.map(withRequestId)
       )
     )
   )

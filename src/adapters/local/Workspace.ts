@@ -1,8 +1,8 @@
 /** The temporary folder in which functions live: their code, read only, and a folder each process may write to. */
 import { Effect } from "effect"
 import type { Scope } from "effect"
-import { rmSync } from "node:fs"
-import { chmod, chown, lstat, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from "node:fs/promises"
+import { chmodSync, readdirSync, rmSync } from "node:fs"
+import { chmod, chown, lstat, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import type { InvalidInput } from "../../domain/Errors.ts"
@@ -62,21 +62,32 @@ const chooseUser = (folder: string): Effect.Effect<User | undefined> =>
   })
 
 /** A folder's own permission is what its entries are removed by; only root needs none. */
-const unlock = async (folder: string): Promise<void> => {
-  await chmod(folder, 0o700)
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) await unlock(join(folder, entry.name))
+const unlock = (folder: string): void => {
+  if (isRoot) return
+  chmodSync(folder, 0o700)
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) unlock(join(folder, entry.name))
   }
 }
 
 const removeFolder = (folder: string): Effect.Effect<void> =>
   io(async () => {
-    if (!isRoot) await unlock(folder)
+    unlock(folder)
     await rm(folder, { recursive: true, force: true })
   }).pipe(
     // A process may still write there while it ends. What then stays is a folder of the system's temporary ones.
     Effect.catchAllDefect((defect) => Effect.logDebug(`Temporary folder ${folder} stays behind`, defect))
   )
+
+/** The same when the process exits and nothing can be awaited. */
+const removeFolderNow = (folder: string): void => {
+  try {
+    unlock(folder)
+    rmSync(folder, { recursive: true, force: true })
+  } catch {
+    // It stays behind; an exit is no place to fail.
+  }
+}
 
 const unpack = (folder: string, zip: Uint8Array): Effect.Effect<void, InvalidInput> =>
   Effect.gen(function*() {
@@ -114,7 +125,7 @@ export const makeWorkspace: Effect.Effect<Workspace, never, Scope.Scope> = Effec
     io(async () => mkdtemp(join(await realpath(tmpdir()), "effect-lambda-"))),
     removeFolder
   )
-  const removeNow = () => rmSync(root, { recursive: true, force: true })
+  const removeNow = () => removeFolderNow(root)
   yield* Effect.acquireRelease(
     Effect.sync(() => process.once("exit", removeNow)),
     () => Effect.sync(() => process.removeListener("exit", removeNow))

@@ -79,7 +79,10 @@ describe("functions over REST", () => {
         CodeSha256: createHash("sha256").update(echo).digest("base64")
       }
       expect(created).toMatchObject({ ...expected, State: "Pending", StateReasonCode: "Creating" })
-      expect(created.$metadata.httpStatusCode).toBe(201)
+      expect(created.$metadata).toMatchObject({
+        httpStatusCode: 201,
+        requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string
+      })
       const early = await failureOf(sdk.invoke({ FunctionName: "hello" }))
       expect(early).toMatchObject({ name: "ResourceConflictException", $metadata: { httpStatusCode: 409 } })
       await untilActive(sdk, "hello")

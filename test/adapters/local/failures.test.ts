@@ -278,7 +278,8 @@ describe("the process after a failure", () => {
 
   it.live("busy with a leftover: the next call has another process, and does run", () =>
     Effect.gen(function*() {
-      const fn = LambdaFunction.inline("subject", source)
+      // Found out long before the function's timeout.
+      const fn = LambdaFunction.inline("subject", source, { timeout: "60 seconds" })
       const first = Number((yield* run(fn, JSON.stringify("spin later"))).body.text)
       yield* Effect.sleep(200)
       expect(yield* pid("again")).not.toBe(first)

@@ -188,7 +188,9 @@ describe("a hostile handler", () => {
         const source = `
           import { spawn } from "node:child_process"
           export const handler = async () => {
-            const daemon = spawn("/bin/sleep", ["1000"], { detached: ${detached}, stdio: "ignore" })
+            const daemon = spawn("/bin/sleep", ["1000"], { detached: ${detached}, stdio: "ignore"${
+          detached ? "" : ", env: {}"
+        } })
             daemon.unref()
             return daemon.pid
           }`
@@ -197,7 +199,7 @@ describe("a hostile handler", () => {
         expect(isRunning(daemon)).toBe(true)
         yield* lambda.remove("subject")
         // As root of a container we are its parent's heir: a zombie has ended, too.
-        yield* eventually("the daemon is gone", () => !isRunning(daemon) || isZombie(daemon))
+        yield* eventually("the daemon is gone", () => !isRunning(daemon) || isZombie(daemon), 3)
       }).pipe(Effect.provide(client({ permissions: false }))))
   }
 

@@ -62,12 +62,11 @@ export const isRunning = (pid: number): boolean => {
   }
 }
 
-/** Waits, in real time, until something holds; fails after three seconds. */
-export const eventually = (what: string, holds: () => boolean): Effect.Effect<void> =>
+/** Waits, in real time, until something holds; fails after ten seconds, or as many as are given. */
+export const eventually = (what: string, holds: () => boolean, seconds = 10): Effect.Effect<void> =>
   Effect.gen(function*() {
-    for (let waited = 0; waited < 3_000; waited += 20) {
-      if (holds()) return
-      yield* Effect.sleep(20)
-    }
-    return yield* Effect.dieMessage(`still not so after 3 seconds: ${what}`)
-  })
+    while (!holds()) yield* Effect.sleep(20)
+  }).pipe(
+    Effect.timeoutOption(`${seconds} seconds`),
+    Effect.flatMap((met) => met._tag === "Some" ? Effect.void : Effect.dieMessage(`still not so: ${what}`))
+  )
