@@ -4,7 +4,7 @@
  * stores that at the end of a run, anchored rules at its start.
  */
 import type { Clock } from "effect"
-import { Deferred, Effect, Fiber, FiberId, Option, Runtime, Schedule, ScheduleDecision, ScheduleInterval } from "effect"
+import { Effect, Fiber, Option, Runtime, Schedule, ScheduleDecision, ScheduleInterval } from "effect"
 import type { TaskScheduleId } from "../domain/Ids.ts"
 import type { ScheduledTask, Task } from "../domain/Task.ts"
 import { successorIsStoredAt } from "../domain/TaskSchedule.ts"
@@ -49,8 +49,8 @@ interface Driver {
   readonly fiber: Fiber.RuntimeFiber<void>
   /** The occurrence that the fiber waits for, or has handed on. Changed by whoever learns of another one. */
   occurrence: ScheduledTask
-  /** Set while the occurrence has been handed on and its successor is not yet known: when that one is due. */
-  following: Deferred.Deferred<EpochMillis | undefined> | undefined
+  /** Set while the occurrence has been handed on and its successor is not yet known; takes when that one is due. */
+  following: ((dueAt: EpochMillis | undefined) => void) | undefined
 }
 
 /**
@@ -75,12 +75,11 @@ export const makeScheduleDrivers = (
         if (driver === undefined) return Effect.as(Effect.void, undefined)
         return Effect.flatMap(
           Effect.sleep(Math.max(0, driver.occurrence.dueAt - clock.unsafeCurrentTimeMillis())),
-          () => {
-            const following = Deferred.unsafeMake<EpochMillis | undefined>(FiberId.none)
-            driver.following = following
-            handOn(driver.occurrence)
-            return Deferred.await(following)
-          }
+          () =>
+            Effect.async<EpochMillis | undefined>((resume) => {
+              driver.following = (dueAt) => resume(Effect.succeed(dueAt))
+              handOn(driver.occurrence)
+            })
         )
       })
 
@@ -113,7 +112,7 @@ export const makeScheduleDrivers = (
     ): void => {
       driver.following = undefined
       if (next !== undefined) driver.occurrence = next
-      Deferred.unsafeDone(following, Effect.succeed(next?.dueAt))
+      following(next?.dueAt)
     }
 
     return {

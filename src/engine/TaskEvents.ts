@@ -6,7 +6,7 @@ import { SchedulerClosed, TaskNotFound } from "../domain/Errors.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import type { FinishedTask } from "../domain/Task.ts"
 import { isFinished } from "../domain/Task.ts"
-import type { TaskChange, TaskRepository } from "../ports/TaskRepository.ts"
+import type { Changes, TaskChange, TaskRepository } from "../ports/TaskRepository.ts"
 import { chore } from "./Chore.ts"
 
 export interface TaskEvents {
@@ -24,6 +24,16 @@ export const makeTaskEvents = (
   Effect.gen(function*() {
     // A subscriber that is too slow loses the oldest, and sees it by the gap in the sequence.
     const published = yield* PubSub.sliding<TaskChange>(buffer)
+    let subscribers = 0
+    const subscribe = Effect.acquireRelease(
+      Effect.sync(() => {
+        subscribers++
+      }),
+      () =>
+        Effect.sync(() => {
+          subscribers--
+        })
+    ).pipe(Effect.zipRight(PubSub.subscribe(published)))
     const waiting = new Map<TaskId, Set<Deferred.Deferred<FinishedTask, TaskNotFound | SchedulerClosed>>>()
     let closed = false
     let { last: after } = yield* repository.changes("latest")
@@ -41,20 +51,21 @@ export const makeTaskEvents = (
         }), { discard: true })
     )
 
-    const read = Effect.flatMap(Effect.suspend(() => repository.changes(after)), (read) =>
-      Effect.flatMap(read.truncated ? recheck : Effect.void, () => {
-        // Only now: what could not be asked for is asked for again.
-        after = read.last
-        if (waiting.size > 0) {
-          for (const { task } of read.changes) {
-            if (isFinished(task)) {
-              tell(task.id, Effect.succeed(task))
-            }
-          }
-        }
-        return PubSub.publishAll(published, read.changes)
-      }))
-    yield* chore("read changes", Effect.forever(read), Schedule.spaced("1 second"))
+    const hand = (read: Changes): Effect.Effect<unknown> => {
+      // Only now: what could not be asked for is asked for again.
+      after = read.last
+      if (waiting.size > 0) {
+        for (const { task } of read.changes) if (isFinished(task)) tell(task.id, Effect.succeed(task))
+      }
+      return subscribers > 0 ? PubSub.publishAll(published, read.changes) : Effect.void
+    }
+    const read = Effect.flatMap(
+      Effect.suspend(() => repository.changes(after)),
+      (read) => read.truncated ? Effect.zipRight(recheck, Effect.suspend(() => hand(read))) : hand(read)
+    )
+    // It gives way by waiting for changes; `Effect.forever` would do so after every one as well.
+    const readOn: Effect.Effect<never, TaskRepositoryError> = Effect.flatMap(read, () => readOn)
+    yield* chore("read changes", readOn, Schedule.spaced("1 second"))
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         closed = true
@@ -78,8 +89,7 @@ export const makeTaskEvents = (
           Effect.flatMap(
             repository.get(id),
             Option.match({
-              onNone: () =>
-                new TaskNotFound({ id }),
+              onNone: () => new TaskNotFound({ id }),
               onSome: (task) => {
                 if (isFinished(task)) {
                   return Effect.succeed(task)
@@ -98,5 +108,5 @@ export const makeTaskEvents = (
           })
       )
 
-    return { stream: Stream.fromPubSub(published), awaitFinished }
+    return { stream: Stream.unwrapScoped(Effect.map(subscribe, Stream.fromQueue)), awaitFinished }
   })

@@ -1,7 +1,7 @@
 /** Takes README.md apart, and masks what differs from run to run. */
 import { readFileSync } from "node:fs"
 
-export const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8")
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8")
 
 export interface Block {
   readonly language: string

@@ -1,5 +1,5 @@
 /** The latest changes, in a ring: a reader that lags further behind is told so. */
-import { Deferred, Effect, FiberId } from "effect"
+import { Effect } from "effect"
 import type { Task } from "../../domain/Task.ts"
 import type { Changes, TaskChange, TaskChangeKind } from "../../ports/TaskRepository.ts"
 
@@ -12,34 +12,28 @@ const batch = 4_096
 export class ChangeLog {
   private readonly ring: Array<TaskChange | undefined> = []
   private last = 0
-  private waiting: Array<Deferred.Deferred<void>> = []
+  private readonly waiting = new Set<() => void>()
 
   append(kind: TaskChangeKind, task: Task): void {
     this.last += 1
     this.ring[this.last & (capacity - 1)] = { sequence: this.last, kind, task }
-    if (this.waiting.length > 0) {
-      const woken = this.waiting
-      this.waiting = []
-      for (const waiter of woken) Deferred.unsafeDone(waiter, Effect.void)
+    if (this.waiting.size > 0) {
+      const woken = [...this.waiting]
+      this.waiting.clear()
+      for (const wake of woken) wake()
     }
   }
 
   /** Reads on after a sequence number, waiting while there is nothing. */
   read(after: number | "latest"): Effect.Effect<Changes> {
-    return Effect.suspend(() => {
-      if (after === "latest") return Effect.succeed({ changes: [], last: this.last, truncated: false })
-      const from = Math.min(after, this.last)
-      if (from < this.last) return Effect.succeed(this.slice(from))
-      const waiter = Deferred.unsafeMake<void>(FiberId.none)
-      this.waiting.push(waiter)
-      return Deferred.await(waiter).pipe(
-        Effect.onInterrupt(() =>
-          Effect.sync(() => {
-            this.waiting = this.waiting.filter((other) => other !== waiter)
-          })
-        ),
-        Effect.zipRight(Effect.suspend(() => this.read(from)))
-      )
+    if (after === "latest") return Effect.succeed({ changes: [], last: this.last, truncated: false })
+    const from = Math.min(after, this.last)
+    if (from < this.last) return Effect.succeed(this.slice(from))
+    return Effect.async((resume) => {
+      // Sliced when the reader runs, not when it is woken: what else changes in the same turn comes along.
+      const wake = () => resume(Effect.sync(() => this.slice(from)))
+      this.waiting.add(wake)
+      return Effect.sync(() => this.waiting.delete(wake))
     })
   }
 

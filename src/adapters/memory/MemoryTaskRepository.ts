@@ -1,6 +1,6 @@
 /** The store in this process's memory: everything is lost when the process ends. */
 import type { Context } from "effect"
-import { Clock, Effect, Layer, Option, Ref, Schema } from "effect"
+import { Effect, Layer, Option, Ref, Schema } from "effect"
 import { InvalidInput, TaskRepositoryError } from "../../domain/Errors.ts"
 import { TaskId, TaskScheduleId } from "../../domain/Ids.ts"
 import type { Task } from "../../domain/Task.ts"
@@ -53,8 +53,10 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
   const ref = yield* Ref.make(new MemoryStore())
   const transact = <A>(change: (store: MemoryStore) => A): Effect.Effect<A> =>
     Ref.modify(ref, (store) => [change(store), store])
+  // The store's own clock, as a database has one.
+  const clock = yield* Effect.clock
   const transactAt = <A>(change: (store: MemoryStore, now: number) => A): Effect.Effect<A> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => transact((store) => change(store, now)))
+    transact((store) => change(store, clock.unsafeCurrentTimeMillis()))
 
   return TaskRepository.of({
     shared: false,
