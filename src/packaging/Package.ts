@@ -84,7 +84,7 @@ const zipCode = Effect.fnUntraced(function*(code: Code, settings: FunctionSettin
 })
 
 /** The names under which Lambda's Node.js runtime looks for a handler's file, in its order. */
-export const handlerExtensions: ReadonlyArray<string> = ["", ".js", ".mjs", ".cjs"]
+const handlerExtensions: ReadonlyArray<string> = ["", ".js", ".mjs", ".cjs"]
 
 const checkHandler = (settings: FunctionSettings, paths: ReadonlyArray<string>): Effect.Effect<void, InvalidInput> => {
   const file = handlerFile(settings.handler)

@@ -12,7 +12,7 @@ export interface Frame {
 
 const prefixBytes = 8
 /** AWS's limit of an answer. */
-export const maxResponseBytes = 6_291_556
+const maxResponseBytes = 6_291_556
 /** Headers of the child are a few words. A child that claims more is not our bootstrap speaking. */
 const maxHeaderBytes = 4096
 

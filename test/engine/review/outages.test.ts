@@ -125,7 +125,7 @@ describe("a reader that lags behind the changes", () => {
       const task = aTask()
       const finished = { ...task, status: "Cancelled", finishedAt: 1 } as const
       let asked = 0
-      const { events } = yield* lagging((_: TaskId) =>
+      const { events } = yield* lagging(() =>
         Effect.suspend((): Effect.Effect<Option.Option<Task>, TaskRepositoryError> => {
           asked++
           if (asked === 1) return Effect.succeed(Option.some(task))
