@@ -19,8 +19,8 @@ export interface NearFuture {
   readonly slots: () => number
   /** How many have been started and not ended. */
   readonly running: () => number
-  /** Interrupts a run; answers without waiting for its end. */
-  readonly interrupt: (id: TaskId) => Effect.Effect<void>
+  /** Interrupts runs; answers once they have noticed, without waiting for those that take their time to end. */
+  readonly interrupt: (ids: Iterable<TaskId>) => Effect.Effect<void>
   /** Starts nothing more; what is still offered is only kept. */
   readonly close: Effect.Effect<void>
   /** Takes out what has not been started. */
@@ -32,6 +32,11 @@ export interface NearFuture {
 
 const isDueBefore = (left: ScheduledTask, right: ScheduledTask): boolean =>
   left.dueAt < right.dueAt || (left.dueAt === right.dueAt && left.id < right.id)
+
+/** An invocation that has just begun still has a few steps before anything is sent: none of them may come later. */
+const turnsToNotice = 16
+
+const takeTurn = (turn: number) => Effect.as(Effect.yieldNow(), turn + 1)
 
 /**
  * @param run one Task, from its start mark to its settlement; must not fail
@@ -119,10 +124,14 @@ export const makeNearFuture = (
       room: () => closed ? 0 : config.nearFutureCapacity - waiting.size,
       slots: () => closed ? 0 : config.concurrency - running,
       running: () => running,
-      interrupt: (id) =>
+      interrupt: (ids) =>
         Effect.suspend(() => {
-          const fiber = runs.get(id)
-          return fiber === undefined ? Effect.void : Fiber.interruptFork(fiber)
+          const fibers = Array.from(ids, (id) => runs.get(id)).filter((fiber) => fiber !== undefined)
+          const gone = () => fibers.every((fiber) => fiber.unsafePoll() !== null)
+          return Effect.zipRight(
+            Effect.forEach(fibers, Fiber.interruptFork, { discard: true }),
+            Effect.iterate(0, { while: (turn) => turn < turnsToNotice && !gone(), body: takeTurn })
+          )
         }),
       close: Effect.sync(() => {
         closed = true

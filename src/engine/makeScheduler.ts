@@ -237,10 +237,12 @@ export const makeScheduler: Effect.Effect<
           for (const { id } of cancelled.schedules) {
             yield* drivers.stop(id)
           }
-          for (const task of cancelled.tasks) {
+          for (const _ of cancelled.tasks) {
             pruner.noteFinished()
-            yield* nearFuture.interrupt(task.id)
           }
+          yield* nearFuture.interrupt(cancelled.tasks.map((task) =>
+            task.id
+          ))
         }))
     )
 
