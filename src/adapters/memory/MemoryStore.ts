@@ -5,7 +5,7 @@
 import { Heap } from "../../domain/Heap.ts"
 import type { InstanceId, TaskId, TaskScheduleId } from "../../domain/Ids.ts"
 import type { CancelledTask, FinishedTask, RunningTask, ScheduledTask, Task } from "../../domain/Task.ts"
-import { isFinished, isLive } from "../../domain/Task.ts"
+import { isFinished } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { Successor, TaskSchedule } from "../../domain/TaskSchedule.ts"
 import { advance, countRun } from "../../domain/TaskSchedule.ts"
@@ -32,6 +32,8 @@ import { NewestFirst } from "./NewestFirst.ts"
 
 interface ScheduleEntry {
   schedule: TaskSchedule
+  /** Occurrences that have not ended: to cancel a schedule is not to walk through all Tasks there are. */
+  readonly live: Set<TaskId>
   /** Occurrences that have begun and not ended, their waits for a retry included. */
   readonly underWay: Set<TaskId>
 }
@@ -157,15 +159,11 @@ export class MemoryStore {
         }
       }
       case "Schedule":
-        return this.cancelAll(now, (schedule) => schedule.id === target.id, (task) => task.scheduleId === target.id)
+        return this.cancelSchedule(this.schedules.get(target.id), now)
       case "Function":
-        return this.cancelAll(
-          now,
-          (schedule) => schedule.function.name === target.name,
-          (task) => task.function.name === target.name
-        )
+        return this.cancelAll(now, (work) => work.function.name === target.name)
       case "Named":
-        return this.cancelAll(now, (schedule) => schedule.name === target.name, (task) => task.name === target.name)
+        return this.cancelAll(now, (work) => work.name === target.name)
     }
   }
 
@@ -211,7 +209,7 @@ export class MemoryStore {
     claim: ClaimOnInsert | undefined
   ): { readonly schedule: TaskSchedule; readonly first: InsertVerdict } {
     const present = this.schedules.get(schedule.id)
-    if (present === undefined) this.schedules.set(schedule.id, { schedule, underWay: new Set() })
+    if (present === undefined) this.schedules.set(schedule.id, { schedule, live: new Set(), underWay: new Set() })
     return { schedule: present?.schedule ?? schedule, first: this.insert(first, claim) }
   }
 
@@ -242,21 +240,32 @@ export class MemoryStore {
     return cancelled
   }
 
-  private cancelAll(
-    now: EpochMillis,
-    ofSchedule: (schedule: TaskSchedule) => boolean,
-    ofTask: (task: Task) => boolean
-  ): Cancelled {
+  private endSchedule(entry: ScheduleEntry): TaskSchedule | undefined {
+    if (entry.schedule.status !== "Active") return undefined
+    entry.schedule = { ...entry.schedule, status: "Cancelled", revision: entry.schedule.revision + 1 }
+    return entry.schedule
+  }
+
+  private cancelSchedule(entry: ScheduleEntry | undefined, now: EpochMillis): Cancelled {
+    const ended = entry && this.endSchedule(entry)
+    const tasks: Array<CancelledTask> = []
+    for (const id of [...entry?.live ?? []]) {
+      const task = this.tasks.get(id)
+      const cancelled = task && this.cancelTask(task, now)
+      if (cancelled !== undefined) tasks.push(cancelled)
+    }
+    return { tasks, schedules: ended === undefined ? [] : [ended], next: undefined }
+  }
+
+  private cancelAll(now: EpochMillis, matches: (work: Task | TaskSchedule) => boolean): Cancelled {
     const schedules: Array<TaskSchedule> = []
     for (const entry of this.schedules.values()) {
-      if (entry.schedule.status !== "Active" || !ofSchedule(entry.schedule)) continue
-      entry.schedule = { ...entry.schedule, status: "Cancelled", revision: entry.schedule.revision + 1 }
-      schedules.push(entry.schedule)
+      const ended = matches(entry.schedule) ? this.endSchedule(entry) : undefined
+      if (ended !== undefined) schedules.push(ended)
     }
     const tasks: Array<CancelledTask> = []
     for (const task of this.tasks.values()) {
-      if (!isLive(task) || !ofTask(task)) continue
-      const cancelled = this.cancelTask(task, now)
+      const cancelled = matches(task) ? this.cancelTask(task, now) : undefined
       if (cancelled !== undefined) tasks.push(cancelled)
     }
     return { tasks, schedules, next: undefined }
@@ -266,10 +275,12 @@ export class MemoryStore {
   private put(task: Task, change: TaskChangeKind | undefined): void {
     this.tasks.set(task.id, task)
     if (task.status === "Scheduled" && task.owner === undefined) this.unowned.push(task)
+    const entry = this.scheduleOf(task)
     if (isFinished(task)) {
       this.finished.push(task.id)
-      this.scheduleOf(task)?.underWay.delete(task.id)
-    }
+      entry?.live.delete(task.id)
+      entry?.underWay.delete(task.id)
+    } else entry?.live.add(task.id)
     if (change !== undefined) this.changes.append(change, task)
   }
 
