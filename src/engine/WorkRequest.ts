@@ -27,7 +27,8 @@ const parseTags = (tags: unknown): Either.Either<Readonly<Record<string, string>
       entries.every(([key, value]) =>
         key.length > 0 && key.length <= 128 && typeof value === "string" && value.length <= 256
       )
-    ? Either.right(tags as Readonly<Record<string, string>>)
+    // A copy: what the caller does to its own afterwards is not done to a stored Task.
+    ? Either.right({ ...tags as Readonly<Record<string, string>> })
     : Either.left(
       new InvalidInput({
         reason: "TagsInvalid",
