@@ -80,13 +80,23 @@ export const parseRetryPolicy = (
         })
       )
     }
+    const notRetryable: unknown = options.notRetryable ?? defaults.notRetryable
+    if (!Array.isArray(notRetryable) || !notRetryable.every((reason) => typeof reason === "string")) {
+      return yield* Either.left(
+        new InvalidInput({
+          reason: "RetryInvalid",
+          field: "retry.notRetryable",
+          message: `retry.notRetryable: expected an array of reasons, got ${shown(notRetryable)}`
+        })
+      )
+    }
     return {
       maxAttempts,
       baseDelay: yield* duration("baseDelay"),
       maxDelay: yield* duration("maxDelay"),
       maxAge: yield* duration("maxAge"),
       onUnknown,
-      notRetryable: options.notRetryable ?? defaults.notRetryable
+      notRetryable: [...notRetryable]
     }
   })
 }

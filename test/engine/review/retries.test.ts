@@ -21,3 +21,15 @@ describe("a retry without delay", () => {
       job: ({ number }) => number === 1 ? ScriptedLambdaClient.fail("FunctionError") : Effect.sleep("1 hour")
     }))))
 })
+
+describe("a retry policy", () => {
+  it.effect("that could not be read when it is needed is refused before anything is stored", () =>
+    Effect.gen(function*() {
+      const scheduler = yield* LambdaScheduler
+      for (const notRetryable of [5, "FunctionError", [5], {}]) {
+        const refused = yield* Effect.flip(scheduler.schedule(job, { retry: { notRetryable: notRetryable as never } }))
+        assert.strictEqual(refused._tag === "InvalidInput" && refused.reason, "RetryInvalid")
+      }
+      assert.deepStrictEqual((yield* scheduler.list()).items, [])
+    }).pipe(Effect.provide(engine())))
+})
