@@ -249,7 +249,7 @@ export class MemoryStore {
   private cancelSchedule(entry: ScheduleEntry | undefined, now: EpochMillis): Cancelled {
     const ended = entry && this.endSchedule(entry)
     const tasks: Array<CancelledTask> = []
-    for (const id of [...entry?.live ?? []]) {
+    for (const id of entry?.live ?? []) {
       const task = this.tasks.get(id)
       const cancelled = task && this.cancelTask(task, now)
       if (cancelled !== undefined) tasks.push(cancelled)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Layer, TestClock } from "effect"
+import { Clock, Duration, Effect, Layer, TestClock } from "effect"
 import { LambdaScheduler, Trigger } from "../../../src/index.ts"
 import { counts, engine, instants, job, other } from "../support.ts"
 
@@ -73,5 +73,25 @@ describe("a wall clock that is set", () => {
         assert.strictEqual((yield* instants()).length, 3, "what is due now by the new time runs now")
         assert.deepStrictEqual(yield* counts(scheduler), { Succeeded: 7, Scheduled: 1 })
       }).pipe(Effect.provide(yield* Effect.withClock(Layer.build(engine()), clock)))
+    }))
+
+  it.scoped("and timers that fire a few milliseconds early, as setTimeout does: nothing starts early", () =>
+    Effect.gen(function*() {
+      const { clock } = yield* settable
+      const hasty: Clock.Clock = {
+        ...clock,
+        sleep: (duration) => clock.sleep(Duration.millis(Math.max(1, Duration.toMillis(duration) - 4)))
+      }
+      yield* Effect.gen(function*() {
+        const scheduler = yield* LambdaScheduler
+        const { dueAt } = yield* scheduler.schedule(job, { trigger: Trigger.after("30 seconds") })
+        const { cursor } = yield* scheduler.repeat(other, { trigger: Trigger.fixed("20 seconds") })
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(yield* instants(), [dueAt])
+        assert.deepStrictEqual(
+          (yield* instants("other")).map((at) => at - cursor),
+          [0, 20_000, 40_000, 60_000]
+        )
+      }).pipe(Effect.provide(yield* Effect.withClock(Layer.build(engine()), hasty)))
     }))
 })
