@@ -1,8 +1,8 @@
 /** How long a call of a function on this machine takes: cold, warm, in process, and over HTTP through the AWS SDK. */
 import { Effect, Layer, Redacted } from "effect"
-import { AwsLambdaClient } from "../src/adapters/aws/index.ts"
-import { LocalLambdaClient, LocalLambdaServer } from "../src/adapters/local/index.ts"
-import { LambdaClient, LambdaFunction } from "../src/index.ts"
+import { LambdaClient, LambdaFunction } from "effect-lambda-scheduler"
+import { AwsLambdaClient } from "effect-lambda-scheduler/aws"
+import { LocalLambdaClient, LocalLambdaServer } from "effect-lambda-scheduler/local"
 import type { Bench } from "./support/Bench.ts"
 import { insist, quantile, seconds } from "./support/Bench.ts"
 import { payloadOf } from "./support/workload.ts"

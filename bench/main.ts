@@ -7,6 +7,7 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
 import { fork } from "node:child_process"
 import { availableParallelism, cpus, totalmem } from "node:os"
+import { env } from "node:process"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { benches } from "./benches.ts"
@@ -23,6 +24,8 @@ const runOnce = (name: string) =>
   Effect.async<ReadonlyArray<Measurement>, string>((resume) => {
     const child = fork(fileURLToPath(new URL("child.ts", import.meta.url)), [name], {
       execArgv: ["--import", "tsx", "--expose-gc", "--max-old-space-size=8192"],
+      // Without the source's paths the package's name is the built package: what its users run.
+      env: { ...env, TSX_TSCONFIG_PATH: fileURLToPath(new URL("tsconfig.json", import.meta.url)) },
       // Figures come by message: what a benchmark prints must not end up between them.
       stdio: ["ignore", process.stderr, "inherit", "ipc"]
     })

@@ -1,7 +1,7 @@
 /** How late Tasks start that are due one after the other, 100 a second. */
 import { Clock, Effect, Layer, Stream } from "effect"
-import { MemoryTaskRepository } from "../src/adapters/memory/index.ts"
-import { LambdaScheduler, Trigger } from "../src/index.ts"
+import { LambdaScheduler, Trigger } from "effect-lambda-scheduler"
+import { MemoryTaskRepository } from "effect-lambda-scheduler/memory"
 import type { Bench } from "./support/Bench.ts"
 import { insist, quantile } from "./support/Bench.ts"
 import { noop, noopLambda, payloadOf } from "./support/workload.ts"

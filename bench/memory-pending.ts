@@ -1,8 +1,8 @@
 /** What a million Tasks weigh that are not due for days, and how fast they are taken in. */
 import { Clock, Effect, Layer, Stream } from "effect"
-import { MemoryTaskRepository } from "../src/adapters/memory/index.ts"
-import type { TaskId } from "../src/index.ts"
-import { LambdaScheduler, Trigger } from "../src/index.ts"
+import type { TaskId } from "effect-lambda-scheduler"
+import { LambdaScheduler, Trigger } from "effect-lambda-scheduler"
+import { MemoryTaskRepository } from "effect-lambda-scheduler/memory"
 import type { Bench } from "./support/Bench.ts"
 import { insist, seconds } from "./support/Bench.ts"
 import { fromCallers, noop, noopLambda, payloadOf } from "./support/workload.ts"

@@ -1,9 +1,8 @@
 /** How many Tasks a second are scheduled, run and settled on the memory store; beside it, what Effect itself can do. */
 import { Effect, Fiber, Layer, Stream } from "effect"
-import { MemoryTaskRepository } from "../src/adapters/memory/index.ts"
-import type { TaskId } from "../src/index.ts"
-import type { Task } from "../src/index.ts"
-import { LambdaScheduler } from "../src/index.ts"
+import type { Task, TaskId } from "effect-lambda-scheduler"
+import { LambdaScheduler } from "effect-lambda-scheduler"
+import { MemoryTaskRepository } from "effect-lambda-scheduler/memory"
 import type { Bench } from "./support/Bench.ts"
 import { insist, seconds } from "./support/Bench.ts"
 import { fromCallers, noop, noopLambda, payloadOf } from "./support/workload.ts"

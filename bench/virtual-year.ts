@@ -1,8 +1,8 @@
 /** How long a year of a 10-second schedule takes in virtual time. */
 import { Effect, Layer } from "effect"
-import { MemoryTaskRepository } from "../src/adapters/memory/index.ts"
-import { LambdaScheduler, Trigger } from "../src/index.ts"
-import { VirtualClock } from "../src/testing/index.ts"
+import { LambdaScheduler, Trigger } from "effect-lambda-scheduler"
+import { MemoryTaskRepository } from "effect-lambda-scheduler/memory"
+import { VirtualClock } from "effect-lambda-scheduler/testing"
 import type { Bench } from "./support/Bench.ts"
 import { insist, seconds } from "./support/Bench.ts"
 import { noop, noopLambda, payloadOf } from "./support/workload.ts"

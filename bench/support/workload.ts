@@ -1,7 +1,7 @@
 /** The work that the engine's benchmarks give it. */
 import { Effect, Layer } from "effect"
-import { LambdaClient, LambdaFunction } from "../../src/index.ts"
-import type { InvocationResult, InvokeRequest } from "../../src/index.ts"
+import { LambdaClient, LambdaFunction } from "effect-lambda-scheduler"
+import type { InvocationResult, InvokeRequest } from "effect-lambda-scheduler"
 
 /** Invoked by reference: nothing is deployed. */
 export const noop = LambdaFunction.existing("noop")

@@ -8,4 +8,4 @@ import type { Recurrence } from "../domain/Trigger.ts"
  * @param othersUnderWay how many other occurrences have begun and not ended
  */
 export const onOverlap = (recurrence: Recurrence, othersUnderWay: number): "start" | "skip" =>
-  recurrence._tag === "Fixed" && othersUnderWay > 0 ? "skip" : "start"
+  recurrence._tag !== "Spaced" && othersUnderWay > 0 ? "skip" : "start"

@@ -37,7 +37,8 @@ const mostDoublings = 52
  */
 export const retryDelay = (policy: RetryPolicy, attempt: number, random: number, retryAfter: Millis = 0): Millis =>
   Math.max(
-    Math.ceil(retryAfter),
+    // A client of the user's own may have read the header wrong: NaN must not become an instant.
+    Math.ceil(retryAfter) || 0,
     Math.round(random * Math.min(policy.maxDelay, policy.baseDelay * 2 ** Math.min(attempt - 1, mostDoublings)))
   )
 

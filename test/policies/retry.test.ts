@@ -249,6 +249,11 @@ describe("settleAttempt", () => {
     expect(settled(task, success, t0 + 60_000).to._tag).toBe("Succeeded")
   })
 
+  it("a Retry-After that is not a number is passed over", () => {
+    const { to } = settled(running(), failure("Throttled", { retryAfter: Number.NaN }), t0 + 1, 0)
+    expect(to).toMatchObject({ _tag: "Retry", dueAt: t0 + 1 })
+  })
+
   it("age counts from the nominal instant, or from when a past one was asked for", () => {
     const retry = { ...defaultRetryPolicy, maxAge: 5_000 }
     const ancient = startedAt(aTask({ createdAt: t0, dueAt: 0, retry }), t0)
