@@ -1,22 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger, TestClock } from "effect"
-import { MemoryTaskRepository } from "../../src/adapters/memory/index.ts"
-import { EngineConfig, LambdaScheduler, TaskRepository, TaskRepositoryError, Trigger } from "../../src/index.ts"
+import { Effect, Fiber, Layer, TestClock } from "effect"
+import { EngineConfig, LambdaScheduler, TaskRepositoryError, Trigger } from "../../src/index.ts"
 import type { EngineSettings, InvocationErrorReason } from "../../src/index.ts"
 import { ScriptedLambdaClient } from "../../src/testing/index.ts"
+import { quiet, storeWith } from "./brokenStore.ts"
 import { counts, engine, instants, job, settleDown } from "./support.ts"
-
-type Store = TaskRepository["Type"]
-
-/** The memory store with some of its calls replaced. */
-const storeWith = (change: (store: Store) => Partial<Store>) =>
-  Layer.map(MemoryTaskRepository.layer, (context) => {
-    const store = context.unsafeMap.get(TaskRepository.key) as Store
-    context.unsafeMap.set(TaskRepository.key, { ...store, ...change(store) })
-    return context
-  })
-
-const quiet = Logger.remove(Logger.defaultLogger)
 
 describe("retries", () => {
   it.effect("with full jitter, a later dueAt, and every attempt recorded", () =>

@@ -1,14 +1,14 @@
 /**
  * Random work, faults and cancels in virtual time. The oracle is what the functions themselves have seen. A failure
- * names its seed: `SEED=<n> npx vitest run test/engine/review/simulation.test.ts` repeats it.
+ * names its seed: `SEED=<n> npx vitest run test/engine/simulation.test.ts` repeats it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Config, Effect, Layer, Option, Random } from "effect"
-import { MemoryTaskRepository } from "../../../src/adapters/memory/index.ts"
-import type { Task, TaskId, TaskSchedule, TaskScheduleId } from "../../../src/index.ts"
-import { EngineConfig, LambdaFunction, LambdaScheduler, spentAttempts, Trigger } from "../../../src/index.ts"
-import type { Script } from "../../../src/testing/index.ts"
-import { ScriptedLambdaClient, VirtualClock } from "../../../src/testing/index.ts"
+import { MemoryTaskRepository } from "../../src/adapters/memory/index.ts"
+import type { Task, TaskId, TaskSchedule, TaskScheduleId } from "../../src/index.ts"
+import { EngineConfig, LambdaFunction, LambdaScheduler, spentAttempts, Trigger } from "../../src/index.ts"
+import type { Script } from "../../src/testing/index.ts"
+import { ScriptedLambdaClient, VirtualClock } from "../../src/testing/index.ts"
 
 interface Seen {
   readonly taskId: TaskId

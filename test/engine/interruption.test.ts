@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock } from "effect"
-import { LambdaScheduler, Trigger } from "../../../src/index.ts"
-import { counts, engine, instants, other } from "../support.ts"
-import { storeWith } from "./support.ts"
+import { LambdaScheduler, Trigger } from "../../src/index.ts"
+import { storeWith } from "./brokenStore.ts"
+import { counts, engine, instants, other } from "./support.ts"
 
 /** Every write to this store is answered a second after it was made. */
 const slowToAnswer = storeWith((memory) => {

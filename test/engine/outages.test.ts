@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, TestClock } from "effect"
-import { MemoryTaskRepository } from "../../../src/adapters/memory/index.ts"
-import { makeTaskEvents } from "../../../src/engine/TaskEvents.ts"
-import { LambdaClient, LambdaScheduler, Trigger } from "../../../src/index.ts"
-import type { Task, TaskRepositoryError } from "../../../src/index.ts"
-import { aTask } from "../../support/builders.ts"
-import { counts, engine, instants, job, settleDown } from "../support.ts"
-import type { Store } from "./support.ts"
-import { down, quiet, storeWith } from "./support.ts"
+import { MemoryTaskRepository } from "../../src/adapters/memory/index.ts"
+import { makeTaskEvents } from "../../src/engine/TaskEvents.ts"
+import { LambdaClient, LambdaScheduler, Trigger } from "../../src/index.ts"
+import type { Task, TaskRepositoryError } from "../../src/index.ts"
+import { aTask } from "../support/builders.ts"
+import type { Store } from "./brokenStore.ts"
+import { down, quiet, storeWith } from "./brokenStore.ts"
+import { counts, engine, instants, job, settleDown } from "./support.ts"
 
 type Call = (...request: ReadonlyArray<never>) => Effect.Effect<unknown, TaskRepositoryError>
 

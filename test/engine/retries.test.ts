@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { LambdaScheduler } from "../../../src/index.ts"
-import { ScriptedLambdaClient } from "../../../src/testing/index.ts"
-import { engine, job, settleDown } from "../support.ts"
+import { LambdaScheduler } from "../../src/index.ts"
+import { ScriptedLambdaClient } from "../../src/testing/index.ts"
+import { engine, job, settleDown } from "./support.ts"
 
 describe("a retry without delay", () => {
   it.effect("can be interrupted by a cancel as any run", () =>

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, TestClock } from "effect"
-import { MemoryTaskRepository } from "../../../src/adapters/memory/index.ts"
-import type { DeployedFunction } from "../../../src/index.ts"
-import { DeploymentError, LambdaClient, LambdaScheduler } from "../../../src/index.ts"
-import { counts, job, settleDown } from "../support.ts"
+import { MemoryTaskRepository } from "../../src/adapters/memory/index.ts"
+import type { DeployedFunction } from "../../src/index.ts"
+import { DeploymentError, LambdaClient, LambdaScheduler } from "../../src/index.ts"
+import { counts, job, settleDown } from "./support.ts"
 
 describe("a deployment", () => {
   const deployedJob: DeployedFunction = {

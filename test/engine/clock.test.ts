@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Layer, TestClock } from "effect"
-import { LambdaScheduler, Trigger } from "../../../src/index.ts"
-import { counts, engine, instants, job, other } from "../support.ts"
+import { LambdaScheduler, Trigger } from "../../src/index.ts"
+import { counts, engine, instants, job, other } from "./support.ts"
 
 const hour = 3_600_000
 

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
-import { MemoryTaskRepository } from "../../../src/adapters/memory/index.ts"
-import type { EngineSettings, Task, TaskRepository } from "../../../src/index.ts"
-import { EngineConfig, LambdaClient, LambdaScheduler, Trigger } from "../../../src/index.ts"
-import type { Script } from "../../../src/testing/index.ts"
-import { ScriptedLambdaClient } from "../../../src/testing/index.ts"
-import { engine, job, other, settleDown } from "../support.ts"
-import { down, quiet, storeWith } from "./support.ts"
+import { MemoryTaskRepository } from "../../src/adapters/memory/index.ts"
+import type { EngineSettings, Task, TaskRepository } from "../../src/index.ts"
+import { EngineConfig, LambdaClient, LambdaScheduler, Trigger } from "../../src/index.ts"
+import type { Script } from "../../src/testing/index.ts"
+import { ScriptedLambdaClient } from "../../src/testing/index.ts"
+import { down, quiet, storeWith } from "./brokenStore.ts"
+import { engine, job, other, settleDown } from "./support.ts"
 
 /** An engine with a scope of its own, on a store that outlives it. */
 const opened = (

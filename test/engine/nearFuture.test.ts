@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
-import { LambdaScheduler, Trigger } from "../../../src/index.ts"
-import { ScriptedLambdaClient } from "../../../src/testing/index.ts"
-import { counts, engine, instants, job, other } from "../support.ts"
+import { LambdaScheduler, Trigger } from "../../src/index.ts"
+import { ScriptedLambdaClient } from "../../src/testing/index.ts"
+import { counts, engine, instants, job, other } from "./support.ts"
 
 describe("the near future", () => {
   it.effect("full of what is due later, does not hold up what is due before that", () =>

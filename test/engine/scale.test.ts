@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { MemoryStore } from "../../../src/adapters/memory/MemoryStore.ts"
-import { LambdaScheduler, Trigger } from "../../../src/index.ts"
-import { anInstanceId, aSchedule, aTask, occurrenceOf, t0 } from "../../support/builders.ts"
-import { counts, engine, instants, job, settleDown } from "../support.ts"
+import { MemoryStore } from "../../src/adapters/memory/MemoryStore.ts"
+import { LambdaScheduler, Trigger } from "../../src/index.ts"
+import { anInstanceId, aSchedule, aTask, occurrenceOf, t0 } from "../support/builders.ts"
+import { counts, engine, instants, job, settleDown } from "./support.ts"
 
 describe("at scale", () => {
   it("to cancel a schedule is not to walk through all Tasks there are", () => {

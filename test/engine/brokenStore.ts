@@ -1,7 +1,7 @@
 /** Stores and clocks that misbehave on purpose. */
 import { Layer, Logger } from "effect"
-import { MemoryTaskRepository } from "../../../src/adapters/memory/index.ts"
-import { TaskRepository, TaskRepositoryError } from "../../../src/index.ts"
+import { MemoryTaskRepository } from "../../src/adapters/memory/index.ts"
+import { TaskRepository, TaskRepositoryError } from "../../src/index.ts"
 
 export type Store = TaskRepository["Type"]
 

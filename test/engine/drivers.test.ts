@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, TestClock } from "effect"
-import { makeScheduleDrivers } from "../../../src/engine/ScheduleDrivers.ts"
-import type { ScheduledTask, TaskScheduleId } from "../../../src/index.ts"
-import { LambdaScheduler, Trigger } from "../../../src/index.ts"
-import { ScriptedLambdaClient } from "../../../src/testing/index.ts"
-import { counts, engine, instants, job, settleDown } from "../support.ts"
+import { makeScheduleDrivers } from "../../src/engine/ScheduleDrivers.ts"
+import type { ScheduledTask, TaskScheduleId } from "../../src/index.ts"
+import { LambdaScheduler, Trigger } from "../../src/index.ts"
+import { ScriptedLambdaClient } from "../../src/testing/index.ts"
+import { counts, engine, instants, job, settleDown } from "./support.ts"
 
 const id = "018bcfe5-6800-7000-8000-000100000002" as TaskScheduleId
 const occurrenceAt = (dueAt: number) => ({ id: `${dueAt}`, scheduleId: id, dueAt }) as unknown as ScheduledTask

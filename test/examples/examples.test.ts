@@ -1,0 +1,29 @@
+/** The examples are run as their comments say, and print what they should. */
+import { assert, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+/** What an example prints, without the lines of the log. */
+const output = async (name: string): Promise<ReadonlyArray<string>> => {
+  const { stdout } = await run(process.execPath, ["--import", "tsx", `examples/${name}.ts`], { cwd: root })
+  return stdout.trimEnd().split("\n").filter((line) => !line.startsWith("timestamp="))
+}
+
+it("schedule-once", async () => {
+  assert.deepStrictEqual(await output("schedule-once"), [
+    "scheduled: Scheduled",
+    "result: { total: 42 }",
+    "finally: Succeeded after 1 attempt"
+  ])
+})
+
+it("recurring", async () => {
+  const lines = await output("recurring")
+  assert.strictEqual(lines.filter((line) => line === "ran: drum").length, 3)
+  assert.include(lines, "ran: heart")
+  assert.deepStrictEqual(lines.slice(-2), ["heart: Cancelled", "drum: Completed"])
+})
