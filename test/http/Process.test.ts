@@ -192,7 +192,9 @@ describe("the server process", () => {
       ) {
         const server = yield* start(environment)
         expect(yield* server.ended).toEqual({ code: 1, signal: null })
-        expect(server.stderr().trim()).toMatch(line)
+        // Where Node lies out of other users' reach, the local runtime says so before the server finds its own fault.
+        const said = server.stderr().trim().split("\n").filter((text) => !text.includes("Functions run as root"))
+        expect(said.join("\n")).toMatch(line)
         expect(server.stdout()).toBe("")
       }
     }))

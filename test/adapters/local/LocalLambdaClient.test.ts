@@ -9,7 +9,7 @@ import * as LambdaFunction from "../../../src/domain/LambdaFunction.ts"
 import { lambdaRuntimes } from "../../../src/domain/LambdaRuntime.ts"
 import { LambdaClient } from "../../../src/ports/LambdaClient.ts"
 import { rawZip } from "../../packaging/rawZip.ts"
-import { client, evaluate, eventually, isRunning, request, run, runtimeOfThisNode } from "./support.ts"
+import { client, dropsUser, evaluate, eventually, isRunning, request, run, runtimeOfThisNode } from "./support.ts"
 
 const echo = LambdaFunction.inline("echo", "export const handler = async (event) => event")
 const pidOf = "export const handler = async () => process.pid"
@@ -419,7 +419,7 @@ import { join } from "node:path"
 })
 
 describe("the layer", () => {
-  it.live.skipIf(process.getuid?.() !== 0)(
+  it.live.skipIf(!dropsUser)(
     "as root, says so in one line where it cannot become another user",
     () =>
       Effect.gen(function*() {

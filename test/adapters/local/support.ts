@@ -1,5 +1,6 @@
 /** What the tests of the local runtime share. */
 import { Effect, Layer, Logger } from "effect"
+import { execFileSync } from "node:child_process"
 import { LocalLambdaClient } from "../../../src/adapters/local/index.ts"
 import type { LocalSettings } from "../../../src/adapters/local/index.ts"
 import type { InvocationError, InvocationResult } from "../../../src/domain/Invocation.ts"
@@ -13,6 +14,16 @@ export const client = (settings: Partial<LocalSettings> = {}): Layer.Layer<Lambd
   LocalLambdaClient.layerOptions(settings).pipe(Layer.provideMerge(Logger.remove(Logger.defaultLogger)))
 
 export const runtimeOfThisNode = `nodejs${process.versions.node.split(".")[0]}.x`
+
+/** Whether children become another user: we are root, and Node lies where that user can reach it (not below /root). */
+export const dropsUser = process.getuid?.() === 0 && (() => {
+  try {
+    execFileSync(process.execPath, ["--version"], { uid: 65534, gid: 65534, cwd: "/", env: {}, stdio: "ignore" })
+    return true
+  } catch {
+    return false
+  }
+})()
 
 /** A request with sensible rest. */
 export const request = (
