@@ -138,18 +138,29 @@ export const makeEnvironmentPool = (
       return { child, deployment, tmp }
     })
 
+    /** Processes that are about to be: making room takes a while, and others count meanwhile. */
+    let starting = 0
+    /** Room for one more: idle ones of other functions make way, the longest idle first. */
+    const makeRoom = Effect.suspend(() => {
+      const isFull = live.size + starting >= local.concurrency
+      starting++
+      return isFull ? endIdle((_, index) => index === 0) : Effect.void
+    })
+    const started = Effect.sync(() => {
+      starting--
+    })
+
     const start = (deployment: Deployment): Effect.Effect<Environment> =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function*() {
-          // Room for one more: idle ones of other functions make way, the longest idle first.
-          if (live.size >= local.concurrency) yield* endIdle((_, index) => index === 0)
+          yield* makeRoom
           const from = yield* monotonicMillis
-          const created = yield* create(deployment)
-          const started = yield* restore(awaitReady(created.child, local.initTimeout)).pipe(
+          const created = yield* Effect.ensuring(create(deployment), started)
+          const ready = yield* restore(awaitReady(created.child, local.initTimeout)).pipe(
             Effect.onInterrupt(() => end(created))
           )
           const initDuration = (yield* monotonicMillis) - from
-          return { ...created, started, initDuration, isWarm: false, idleSince: 0 }
+          return { ...created, started: ready, initDuration, isWarm: false, idleSince: 0 }
         })
       )
 
