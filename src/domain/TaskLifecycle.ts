@@ -92,7 +92,14 @@ export const skip = (
   now: EpochMillis
 ): SkippedTask | undefined =>
   task.status === "Scheduled" && task.owner === owner && task.token === token
-    ? { ...task, status: "Skipped", skipped, finishedAt: now, owner: undefined, token: task.token + 1 }
+    ? {
+      ...task,
+      status: "Skipped",
+      skipped,
+      finishedAt: notBefore(task.attempts, now),
+      owner: undefined,
+      token: task.token + 1
+    }
     : undefined
 
 const endLatest = (attempts: ReadonlyArray<Attempt>, end: AttemptEnd): ReadonlyArray<Attempt> => {

@@ -228,6 +228,14 @@ describe("TaskLifecycle", () => {
     expect(after.claimableAt).toBeGreaterThanOrEqual(after.dueAt)
   }
 
+  it("a retry that is skipped after the clock has stepped back has not finished before its attempt ended", () => {
+    const waiting = states["Scheduled, kept for a retry"]
+    const ended = waiting.attempts[0]?.ended?.at
+    expect(ended).toBe(t0 + 5)
+    const skipped = made(TaskLifecycle.skip(waiting, me, waiting.token, "overlap", t0 + 4))
+    expect(skipped.finishedAt).toBe(ended)
+  })
+
   it("whatever is asked in whatever order, only legal steps are made and history only grows", () => {
     const reached = new Set<string>()
     fc.assert(
