@@ -10,9 +10,7 @@ import type { FunctionTarget } from "../domain/Task.ts"
 import type { LambdaClient } from "../ports/LambdaClient.ts"
 
 export interface Deployments {
-  /** What the function is invoked as, if that needs no look at the target. */
-  readonly known: (fn: AnyLambdaFunction) => FunctionTarget | undefined
-  /** Deploys what is not known; calls for the same function value at the same time share one deployment. */
+  /** What the function is invoked as. Deploys what is not known yet; calls for the same function value at the same time share one deployment. */
   readonly ensure: (
     fn: AnyLambdaFunction
   ) => Effect.Effect<FunctionTarget, DeploymentError | InvalidInput | SchedulerClosed>
@@ -31,6 +29,7 @@ export const makeDeployments = (
     /** Which code a name was last deployed with: another one of the same name replaces it. */
     const current = new Map<string, AnyCodeFunction>()
 
+    /** What needs no look at the target. */
     const known = (fn: AnyLambdaFunction): FunctionTarget | undefined =>
       fn._tag === "Existing" || current.get(fn.name) === fn ? targets.get(fn) : undefined
 
@@ -68,5 +67,5 @@ export const makeDeployments = (
         return checked
       })
 
-    return { known, ensure, deploy }
+    return { ensure, deploy }
   })

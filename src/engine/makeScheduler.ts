@@ -132,11 +132,6 @@ export const makeScheduler: Effect.Effect<
   /** A caller that gives up must not part the store, which has a Task, from the engine, which is to run it. */
   const whole = Effect.uninterruptible
 
-  const deployed = (fn: AnyLambdaFunction) => {
-    const target = deployments.known(fn)
-    return target === undefined ? deployments.ensure(fn) : Effect.succeed(target)
-  }
-
   const storeTask = (work: Work, target: FunctionTarget, dueAt: EpochMillis, now: EpochMillis) =>
     Effect.flatMap(ids.next, (id) => {
       const task: ScheduledTask = {
@@ -173,7 +168,7 @@ export const makeScheduler: Effect.Effect<
       if (Either.isLeft(asked)) return Effect.fail(asked.left)
       const work = parseWork(fn, options, config.retry)
       if (Either.isLeft(work)) return Effect.fail(work.left)
-      return Effect.flatMap(deployed(fn), (target): Effect.Effect<ScheduledTask, ScheduleError> => {
+      return Effect.flatMap(deployments.ensure(fn), (target): Effect.Effect<ScheduledTask, ScheduleError> => {
         // A deployment can take a while: "after" counts from when the Task is stored, if it still may be.
         if (closed) return new SchedulerClosed()
         const now = clock.unsafeCurrentTimeMillis()
@@ -201,7 +196,7 @@ export const makeScheduler: Effect.Effect<
     whileOpen(() =>
       Effect.gen(function*() {
         const { delay, maxRuns, work } = yield* parseRepeat(fn, options)
-        const target = yield* deployed(fn)
+        const target = yield* deployments.ensure(fn)
         const now = clock.unsafeCurrentTimeMillis()
         const due = now + delay
         const planned: TaskSchedule = {
@@ -311,7 +306,7 @@ export const makeScheduler: Effect.Effect<
   return {
     schedule,
     repeat,
-    deploy: (fn) => deployments.deploy(fn),
+    deploy: deployments.deploy,
     get: (id) =>
       Effect.flatMap(
         repository.get(id),
