@@ -13,6 +13,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     exclude: ["test/tools/**"],
+    globalSetup: "test/support/postgresServer.ts",
     testTimeout: 30_000,
     hookTimeout: 30_000,
     pool: "forks",

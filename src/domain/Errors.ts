@@ -26,6 +26,8 @@ export const InvalidInputReason = Schema.Literal(
   "IntervalTooSmall",
   "ScheduleAmbiguous",
   "MaxRunsInvalid",
+  "IdInvalid",
+  "IdempotencyKeyInvalid",
   "TimeoutInvalid",
   "RetryInvalid",
   "TagsInvalid",
@@ -84,6 +86,23 @@ export class TaskFinished extends Schema.TaggedError<TaskFinished>()("TaskFinish
   }
 }
 
+/**
+ * The idempotency key has been used before: for another request (`OtherRequest`), or for this one, and what it has made
+ * has ended and been removed by retention (`Removed`). Nothing was stored.
+ */
+export class IdempotencyConflict extends Schema.TaggedError<IdempotencyConflict>()("IdempotencyConflict", {
+  reason: Schema.Literal("OtherRequest", "Removed"),
+  key: Schema.String,
+  /** The Task or schedule that the key has made. */
+  id: Schema.String
+}) {
+  override get message(): string {
+    return this.reason === "OtherRequest"
+      ? `The idempotency key has been used for another request, which made ${this.id}. Use another key, or the same request.`
+      : `The idempotency key has been used for this request, and what it made (${this.id}) has been removed since.`
+  }
+}
+
 /** The scheduler's scope has closed: it accepts no more work. Nothing was stored. */
 export class SchedulerClosed extends Schema.TaggedError<SchedulerClosed>()("SchedulerClosed", {}) {
   override get message(): string {
@@ -106,9 +125,12 @@ export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultIn
   message: Schema.String
 }) {}
 
-/** The store did not do what was asked. `Unavailable` is worth a retry; `Corrupt` is not. */
+/**
+ * The store did not do what was asked. `Unavailable` is worth a retry. `Corrupt` (what is stored cannot be read),
+ * `Rejected` (what was to be stored is refused) and `Incompatible` (the store is another version's) are not.
+ */
 export class TaskRepositoryError extends Schema.TaggedError<TaskRepositoryError>()("TaskRepositoryError", {
-  reason: Schema.Literal("Unavailable", "LeaseLost", "Corrupt"),
+  reason: Schema.Literal("Unavailable", "LeaseLost", "Corrupt", "Rejected", "Incompatible"),
   message: Schema.String,
   cause: Schema.optional(Schema.Defect)
 }) {}

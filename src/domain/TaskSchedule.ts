@@ -44,6 +44,8 @@ export interface Successor {
   readonly missed: number
   /** The rule it was planned under. */
   readonly revision: number
+  /** Its writer keeps it if it becomes claimable by then; otherwise it is anybody's. */
+  readonly claimUntil: EpochMillis
 }
 
 /** The Task of one occurrence, owned by nobody yet. */

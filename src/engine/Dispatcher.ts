@@ -2,19 +2,22 @@
 import type { Clock, Context, Scope } from "effect"
 import { Cause, Deferred, Effect, Exit, Queue } from "effect"
 import { SchedulerNotReady } from "../domain/Errors.ts"
-import type { ScheduledTask } from "../domain/Task.ts"
-import type { EpochMillis } from "../domain/Time.ts"
-import type { Lease, TaskRepository } from "../ports/TaskRepository.ts"
+import type { RunningTask } from "../domain/Task.ts"
+import type { EpochMillis, Millis } from "../domain/Time.ts"
+import type { ClaimedTask, Lease, TaskRepository } from "../ports/TaskRepository.ts"
 import { logFailedTick } from "./Chore.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
+import { engineMetrics } from "./EngineMetrics.ts"
+import type { Leases } from "./Leases.ts"
+import type { NearFuture } from "./NearFuture.ts"
 
 export interface Dispatcher {
   /** Tells that a Task without owner becomes claimable then: the next look at the store is early enough for it. */
   readonly consider: (claimableAt: EpochMillis) => void
   /** Tells that claims may have left the near future, or that a slot has become free. */
   readonly noteRoom: () => void
-  /** Whether the store holds Tasks that are near and did not fit: what comes in now must not overtake them. */
-  readonly isBehind: () => boolean
+  /** Up to when a Task that is stored now is claimed by its own insert; `undefined`: not at all. */
+  readonly claimUntil: (now: EpochMillis) => EpochMillis | undefined
   /** Succeeds when a tick that begins now has ended well within 2 seconds. */
   readonly ready: Effect.Effect<void, SchedulerNotReady>
 }
@@ -22,22 +25,31 @@ export interface Dispatcher {
 /** How long a probe waits for the tick it asked for. */
 const readyWithin = "2 seconds"
 
+/** Tasks claimed in one statement. */
+const batch = 1_000
+
+/** How soon to look again while there is no lease to claim under. */
+const withoutLease: Millis = 100
+
+/** How soon to look again at what others have locked. */
+const contended: Millis = 50
+
+const isStarted = (task: ClaimedTask | RunningTask): task is RunningTask => task.status === "Running"
+
 /**
- * @param room how many claims fit
- * @param slots how many Tasks could start at once
  * @param handOn takes a claimed Task
  */
 export const makeDispatcher = (needs: {
   readonly repository: Context.Tag.Service<TaskRepository>
   readonly config: EngineSettings
   readonly clock: Clock.Clock
-  readonly lease: Lease
-  readonly room: () => number
-  readonly slots: () => number
-  readonly handOn: (task: ScheduledTask) => void
+  readonly leases: Leases
+  readonly nearFuture: NearFuture
+  readonly handOn: (task: ClaimedTask) => void
 }): Effect.Effect<Dispatcher, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { clock, config, handOn, lease, repository, room, slots } = needs
+    const { clock, config, handOn, leases, nearFuture, repository } = needs
+    const { beginReserved, reserve, room, slots, waiting } = nearFuture
     const wake = yield* Queue.sliding<void>(1)
     let probes = new Set<Deferred.Deferred<void, SchedulerNotReady>>()
     /** When the loop looks at the store next; `Infinity` also while a tick is under way. */
@@ -46,13 +58,22 @@ export const makeDispatcher = (needs: {
     let behind = false
     /** Nothing can be claimed before there is room or a slot. */
     let blocked = false
+    /** Milliseconds until the next look at a store that others write to as well. */
+    let pollsAfter = config.pollInterval
     /** Enough to make another look at the store worth it. */
     const hasRoom = () => room() * 2 > config.nearFutureCapacity
 
+    const isSharing = () => repository.shared && leases.others() > 0
+    /** While others live, what is further ahead is left to whoever has a slot for it then. */
+    const horizon = () => isSharing() ? Math.min(config.horizon, config.sharedHorizon) : config.horizon
+    const roomAhead = () => isSharing() ? Math.min(room(), 2 * slots() - waiting()) : room()
+    /** Whether the last look could reach as far as the horizon. */
+    let reachesAhead = true
+
     /** When to look again, after a look that has claimed so many and left `nextAt` as the earliest. */
     const nextLook = (now: EpochMillis, claimed: number, nextAt: EpochMillis): EpochMillis => {
-      behind = nextAt <= now + config.horizon
-      if (!behind) return nextAt - config.horizon
+      behind = nextAt <= now + horizon()
+      if (!behind) return nextAt - horizon()
       // What was due at once has left again already: there may be more where it came from.
       if (claimed > 0 && hasRoom()) return now
       // It did not fit, but it may start when it is due.
@@ -69,20 +90,68 @@ export const makeDispatcher = (needs: {
     const tick: Effect.Effect<EpochMillis, unknown> = Effect.suspend(() => {
       looksAt = Infinity
       const now = clock.unsafeCurrentTimeMillis()
+      const lease = leases.current()
+      if (lease === undefined) return Effect.succeed(now + withoutLease)
+      return repository.shared ? tickShared(lease, now) : tickAlone(lease, now)
+    })
+
+    const tickAlone = (lease: Lease, now: EpochMillis) => {
       const free = room()
       const limit = free > 0 ? free : slots()
+      reachesAhead = free > 0
       blocked = limit <= 0
       if (blocked) return Effect.succeed(Infinity)
       const ahead = free > 0 ? config.horizon : 0
       return Effect.map(
         repository.claimDue({ lease, now, ahead, limit, excludeFunctions: [] }),
         ({ nextAt, tasks }) => {
-          tasks.forEach(handOn)
-          const next = nextLook(now, tasks.length, nextAt ?? Infinity)
-          return repository.shared ? Math.min(next, now + config.pollInterval) : next
+          take(tasks)
+          return nextLook(now, tasks.length, nextAt ?? Infinity)
         }
       )
-    })
+    }
+
+    /** What is due can be started by the claim itself: slots are kept for that while it is under way. */
+    const tickShared = (lease: Lease, now: EpochMillis) => {
+      const free = roomAhead()
+      reachesAhead = free > 0
+      const reserved = reserve(behind ? 1 : 0.5)
+      // Behind with what is due, nothing is claimed that could not start: a start mark of its own costs a statement.
+      const onlyDue = free <= 0 || (behind && reserved > 0)
+      const limit = Math.min(onlyDue ? reserved : Math.max(free, reserved), batch)
+      blocked = limit <= 0
+      if (blocked) return Effect.succeed(Infinity)
+      const claim = { lease, now, ahead: onlyDue ? 0 : horizon(), limit, start: reserved, excludeFunctions: [] }
+      return repository.claimDue(claim).pipe(
+        Effect.onExit((exit) =>
+          Effect.sync(() => beginReserved(reserved, Exit.isSuccess(exit) ? exit.value.tasks.filter(isStarted) : []))
+        ),
+        Effect.map(({ nextAt, tasks }) => {
+          take(tasks)
+          return nextPoll(now, tasks.length, limit, nextAt ?? Infinity)
+        })
+      )
+    }
+
+    const take = (tasks: ReadonlyArray<ClaimedTask | RunningTask>) => {
+      engineMetrics.claimed(tasks.length)
+      for (const task of tasks) if (!isStarted(task)) handOn(task)
+    }
+
+    /** The same of a store that others write to, too: what they store is found by looking, or by their hints. */
+    const nextPoll = (now: EpochMillis, claimed: number, limit: number, nextAt: EpochMillis): EpochMillis => {
+      const hasMore = claimed === limit
+      behind = nextAt <= now
+      pollsAfter = claimed > 0 || behind || !repository.hintsGetThrough()
+        ? config.pollInterval
+        : Math.min(pollsAfter * 2, config.idlePollInterval)
+      blocked = slots() <= 0 && (behind || hasMore)
+      if (blocked) return Infinity
+      if (hasMore) return now
+      // Due and not to be had: somebody else is about to take it.
+      const next = behind ? now + contended : nextAt - (reachesAhead ? horizon() : 0)
+      return Math.min(now + pollsAfter, Math.max(next, now + 1))
+    }
 
     const sleepUntil = (at: EpochMillis) =>
       at === Infinity
@@ -111,13 +180,14 @@ export const makeDispatcher = (needs: {
 
     return {
       consider: (claimableAt) => {
-        if (claimableAt <= clock.unsafeCurrentTimeMillis() + config.horizon) behind = true
-        if (!blocked && claimableAt - (behind ? 0 : config.horizon) < looksAt) Queue.unsafeOffer(wake, undefined)
+        if (!repository.shared && claimableAt <= clock.unsafeCurrentTimeMillis() + config.horizon) behind = true
+        const reach = repository.shared ? reachesAhead : !behind
+        if (!blocked && claimableAt - (reach ? horizon() : 0) < looksAt) Queue.unsafeOffer(wake, undefined)
       },
       noteRoom: () => {
         if ((behind && hasRoom()) || (blocked && slots() > 0)) Queue.unsafeOffer(wake, undefined)
       },
-      isBehind: () => behind,
+      claimUntil: (now) => !behind && roomAhead() > 0 ? now + horizon() : undefined,
       ready: Effect.flatMap(Deferred.make<void, SchedulerNotReady>(), (probe) => {
         probes.add(probe)
         Queue.unsafeOffer(wake, undefined)

@@ -13,14 +13,28 @@ export interface EngineSettings {
   readonly attemptMargin: Millis
   /** Milliseconds: how far ahead of its due time a Task is claimed. */
   readonly horizon: Millis
-  /** How many Tasks may be claimed and not yet started. */
+  /** Milliseconds: how far ahead at the most while other instances live, so that work is shared. */
+  readonly sharedHorizon: Millis
+  /** How many Tasks may be claimed and not yet started ... */
   readonly nearFutureCapacity: number
+  /** ... and how many bytes they may hold, roughly. */
+  readonly nearFutureBytes: number
+  /** Milliseconds before its due time at which a Task's start mark may be written; nothing is sent before it is due. */
+  readonly startLead: Millis
   /** Milliseconds: the longest the dispatcher sleeps while Tasks wait; bounds the harm of a stepped clock. */
   readonly longestSleep: Millis
-  /** Milliseconds between two looks at a store that others write to as well. */
+  /** Milliseconds between two looks at a store that others write to as well ... */
   readonly pollInterval: Millis
+  /** ... which grow to this while there is nothing to do and hints of others get through. */
+  readonly idlePollInterval: Millis
   /** Milliseconds that a lease lasts unless it is renewed. */
   readonly leaseDuration: Millis
+  /** Milliseconds between two renewals. */
+  readonly heartbeatInterval: Millis
+  /** Milliseconds before its lease ends from which on an instance starts nothing more under it. */
+  readonly leaseMargin: Millis
+  /** Milliseconds between two searches for what this instance owns and has forgotten, and for what the dead hold. */
+  readonly reconcileInterval: Millis
   /** Milliseconds: a start mark that took longer to be answered is not acted on. */
   readonly startMarkLimit: Millis
   /** Milliseconds that a shutdown waits for what runs before it interrupts it. */
@@ -45,10 +59,17 @@ export class EngineConfig extends Context.Reference<EngineConfig>()("effect-lamb
     retry: defaultRetryPolicy,
     attemptMargin: 10_000,
     horizon: 60_000,
+    sharedHorizon: 5_000,
     nearFutureCapacity: 10_000,
+    nearFutureBytes: 64 * 1024 * 1024,
+    startLead: 20,
     longestSleep: 600_000,
     pollInterval: 1_000,
+    idlePollInterval: 5_000,
     leaseDuration: 6_000,
+    heartbeatInterval: 1_500,
+    leaseMargin: 1_500,
+    reconcileInterval: 10_000,
     startMarkLimit: 1_000,
     shutdownGrace: 30_000,
     minimumInterval: 1_000,

@@ -43,6 +43,8 @@ export const makePruner = (
       Effect.repeat({ until: () => clock.unsafeCurrentTimeMillis() - lastFinishedAt > config.retentionAge })
     )
     yield* chore("prune by age", Effect.zipRight(Queue.take(first), pruneWhileAging), Schedule.forever)
+    // A store that others share, or that was there before, holds what this instance has not finished.
+    if (repository.shared) yield* chore("prune what is there", prune, Schedule.spaced(config.pruneInterval))
     yield* chore("prune by count", Effect.zipRight(Queue.take(tooMany), prune), Schedule.forever)
 
     return {

@@ -5,26 +5,39 @@
  */
 import type { Clock } from "effect"
 import { Effect, Fiber, Option, Runtime, Schedule, ScheduleDecision, ScheduleInterval } from "effect"
-import type { TaskScheduleId } from "../domain/Ids.ts"
+import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type { ScheduledTask, Task } from "../domain/Task.ts"
 import { successorIsStoredAt } from "../domain/TaskSchedule.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
 import type { Recurrence } from "../domain/Trigger.ts"
+import type { ClaimedTask } from "../ports/TaskRepository.ts"
 import { boundedSleep } from "./BoundedSleep.ts"
 
 export interface ScheduleDrivers {
   /** Starts the fiber of a schedule, from an occurrence that is stored and claimed. Once stopped, only hands it on. */
-  readonly start: (id: TaskScheduleId, recurrence: Recurrence, first: ScheduledTask) => void
+  readonly start: (id: TaskScheduleId, recurrence: Recurrence, first: ClaimedTask) => void
   /** Tells what the store has put after an occurrence when it began or ended; `undefined`: nothing. */
   readonly followed: (moment: "start" | "end", occurrence: Task, next: ScheduledTask | undefined) => void
   /** The occurrence that the fiber waited for is cancelled: it goes on with another one. */
-  readonly aim: (id: TaskScheduleId, next: ScheduledTask) => void
+  readonly aim: (id: TaskScheduleId, next: ClaimedTask) => void
+  /** The occurrences that fibers wait for. */
+  readonly known: () => Iterable<TaskId>
+  /** Interrupts all fibers; what they waited for is up to others. */
+  readonly dropAll: Effect.Effect<void>
   /** Interrupts the fiber and waits for its end. */
   readonly stop: (id: TaskScheduleId) => Effect.Effect<void>
   /** Interrupts all fibers for good, and hands on what they waited for. */
   readonly stopAll: Effect.Effect<void>
   /** The live fiber of a schedule. */
   readonly fiber: (id: TaskScheduleId) => Option.Option<Fiber.RuntimeFiber<void>>
+}
+
+/** What is different where other instances drive schedules, too. */
+export interface SharedStore {
+  /** Milliseconds before it is due at which an occurrence is handed on. */
+  readonly lead: Millis
+  /** Told of an occurrence that is too far away to be held: whoever claims it drives on. */
+  readonly onUnclaimed: (occurrence: ClaimedTask) => void
 }
 
 /** Recurs when the next occurrence is due; ends when there is none. */
@@ -48,7 +61,7 @@ interface Driver {
   readonly recurrence: Recurrence
   readonly fiber: Fiber.RuntimeFiber<void>
   /** The occurrence that the fiber waits for, or has handed on. Changed by whoever learns of another one. */
-  occurrence: ScheduledTask
+  occurrence: ClaimedTask
   /** Set while the occurrence has been handed on and its successor is not yet known; takes when that one is due. */
   following: ((dueAt: EpochMillis | undefined) => void) | undefined
 }
@@ -56,11 +69,13 @@ interface Driver {
 /**
  * @param handOn takes a claimed occurrence that is due, or that no fiber waits for
  * @param longestSleep milliseconds
+ * @param shared given where other instances drive schedules, too
  */
 export const makeScheduleDrivers = (
   clock: Clock.Clock,
   longestSleep: Millis,
-  handOn: (occurrence: ScheduledTask) => void
+  handOn: (occurrence: ClaimedTask) => void,
+  shared?: SharedStore
 ): Effect.Effect<ScheduleDrivers> =>
   Effect.map(Effect.runtime(), (runtime) => {
     const runFork = Runtime.runFork(runtime)
@@ -68,13 +83,15 @@ export const makeScheduleDrivers = (
     const drivers = new Map<TaskScheduleId, Driver>()
 
     let stopped = false
+    const lead = shared?.lead ?? 0
+    const isHeld = (occurrence: ClaimedTask) => shared === undefined || occurrence.owner !== undefined
 
     const step = (id: TaskScheduleId): Effect.Effect<EpochMillis | undefined> =>
       Effect.suspend(() => {
         const driver = drivers.get(id)
         if (driver === undefined) return Effect.as(Effect.void, undefined)
         return Effect.flatMap(
-          Effect.sleep(Math.max(0, driver.occurrence.dueAt - clock.unsafeCurrentTimeMillis())),
+          Effect.sleep(Math.max(0, driver.occurrence.dueAt - lead - clock.unsafeCurrentTimeMillis())),
           () =>
             Effect.async<EpochMillis | undefined>((resume) => {
               driver.following = (dueAt) => resume(Effect.succeed(dueAt))
@@ -86,8 +103,15 @@ export const makeScheduleDrivers = (
     const drive = (id: TaskScheduleId, recurrence: Recurrence): Effect.Effect<void> =>
       step(id).pipe(Effect.repeat(effectSchedule(recurrence)), Effect.withClock(sleepingClock), Effect.asVoid)
 
-    const start = (id: TaskScheduleId, recurrence: Recurrence, first: ScheduledTask): void => {
+    const start = (id: TaskScheduleId, recurrence: Recurrence, first: ClaimedTask): void => {
       if (stopped) return handOn(first)
+      const before = drivers.get(id)
+      if (before !== undefined) {
+        // A fiber goes on with the occurrence that is there now; one that is under way is followed by itself.
+        if (before.occurrence.id === first.id) return
+        drivers.delete(id)
+        runFork(Fiber.interruptFork(before.fiber))
+      }
       // Not before it can be found: a first occurrence that is due at once is followed at once.
       const fiber = runFork(Effect.zipRight(Effect.yieldNow(), drive(id, recurrence)))
       const driver: Driver = { recurrence, fiber, occurrence: first, following: undefined }
@@ -108,16 +132,26 @@ export const makeScheduleDrivers = (
     const goOn = (
       driver: Driver,
       following: NonNullable<Driver["following"]>,
-      next: ScheduledTask | undefined
+      next: ClaimedTask | undefined
     ): void => {
       driver.following = undefined
+      if (next !== undefined && !isHeld(next)) {
+        shared?.onUnclaimed(next)
+        return following(undefined)
+      }
       if (next !== undefined) driver.occurrence = next
-      following(next?.dueAt)
+      following(next && next.dueAt - lead)
     }
+
+    /** Hands on what no fiber waits for. */
+    const passOn = (next: ClaimedTask): void => isHeld(next) ? handOn(next) : shared?.onUnclaimed(next)
 
     return {
       start,
       stop,
+      known: () =>
+        Array.from(drivers.values(), (driver) => driver.occurrence.id),
+      dropAll: Effect.suspend(() => Effect.forEach([...drivers.keys()], stop, { discard: true })),
       stopAll: Effect.suspend(() => {
         stopped = true
         const held = [...drivers.values()].filter((driver) => driver.following === undefined)
@@ -131,7 +165,7 @@ export const makeScheduleDrivers = (
         const driver = occurrence.scheduleId === undefined ? undefined : drivers.get(occurrence.scheduleId)
         if (driver?.following === undefined || driver.occurrence.id !== occurrence.id) {
           // Stopped, or begun by another instance: it is due all the same.
-          if (next !== undefined) handOn(next)
+          if (next !== undefined) passOn(next)
           return
         }
         // A retry, or the end of an anchored run, is not the moment at which its rule goes on.
@@ -139,10 +173,12 @@ export const makeScheduleDrivers = (
       },
       aim: (id, next) => {
         const driver = drivers.get(id)
-        if (driver === undefined) return handOn(next)
+        if (driver === undefined) return passOn(next)
         if (driver.following !== undefined) return goOn(driver, driver.following, next)
+        drivers.delete(id)
         runFork(Fiber.interruptFork(driver.fiber))
-        start(id, driver.recurrence, next)
+        if (isHeld(next)) start(id, driver.recurrence, next)
+        else shared?.onUnclaimed(next)
       }
     }
   })

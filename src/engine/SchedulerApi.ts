@@ -2,6 +2,7 @@
 import type { Effect, Stream } from "effect"
 import type { DeployedFunction, DeploymentError } from "../domain/Deployment.ts"
 import type {
+  IdempotencyConflict,
   InvalidInput,
   ResultInvalid,
   SchedulerClosed,
@@ -15,11 +16,11 @@ import type {
 import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type { AnyCodeFunction, LambdaFunction } from "../domain/LambdaFunction.ts"
 import type { RetryOptions } from "../domain/RetryPolicy.ts"
-import type { CancelledTask, ScheduledTask, Task } from "../domain/Task.ts"
+import type { CancelledTask, Task } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
 import type { DurationInput } from "../domain/Time.ts"
 import type { OnceTrigger, RecurringTrigger } from "../domain/Trigger.ts"
-import type { Page, PageRequest, TaskChange, TaskFilter, TaskScheduleFilter } from "../ports/TaskRepository.ts"
+import type { Backlog, Page, PageRequest, TaskChange, TaskFilter, TaskScheduleFilter } from "../ports/TaskRepository.ts"
 
 /** What a Task and a schedule have in common. */
 export interface WorkOptions<Payload> {
@@ -33,11 +34,18 @@ export interface WorkOptions<Payload> {
   readonly tags?: Readonly<Record<string, string>> | undefined
   /** Default: `EngineConfig.retry`. */
   readonly retry?: RetryOptions | undefined
+  /**
+   * Makes the call repeatable: the same key with the same request answers what the first call has made; with another
+   * request it is an `IdempotencyConflict`. 1 to 256 characters; it outlives what it has made by a day.
+   */
+  readonly idempotencyKey?: string | undefined
 }
 
 export interface ScheduleOptions<Payload = unknown> extends WorkOptions<Payload> {
   /** Default: `Trigger.now`. */
   readonly trigger?: OnceTrigger | undefined
+  /** The Task's id, made by the caller (a UUID of version 7); it is an idempotency key as well, unless one is given. */
+  readonly id?: TaskId | undefined
 }
 
 export interface RepeatOptions<Payload = unknown> extends WorkOptions<Payload> {
@@ -46,10 +54,12 @@ export interface RepeatOptions<Payload = unknown> extends WorkOptions<Payload> {
   readonly initialDelay?: DurationInput | undefined
   /** How many occurrences to start, at least 1; default: without end. */
   readonly maxRuns?: number | undefined
+  /** The schedule's id, made by the caller (a UUID of version 7); it is an idempotency key as well, unless one is given. */
+  readonly id?: TaskScheduleId | undefined
 }
 
 /** Why something could not be scheduled. Nothing was stored. */
-export type ScheduleError = InvalidInput | DeploymentError | SchedulerClosed | TaskRepositoryError
+export type ScheduleError = InvalidInput | DeploymentError | SchedulerClosed | IdempotencyConflict | TaskRepositoryError
 
 /** Why there is no result. `SchedulerClosed`: the scheduler was shut down before the Task had ended. */
 export type AwaitError = TaskNotFound | TaskNotSucceeded | ResultInvalid | SchedulerClosed | TaskRepositoryError
@@ -66,6 +76,8 @@ export interface CancelledWork {
 export interface SchedulerApi {
   /**
    * Runs a function once. Code is deployed first, once per content; then the Task is stored, and only then answered.
+   * Inside a transaction of the SqlClient that the store uses, it is stored with that transaction, and runs after its
+   * commit. The Task is `Scheduled`, unless an idempotency key answers one that was made before.
    *
    * @example
    * const task = yield* scheduler.schedule(hello, { payload: { name: "Ada" }, trigger: Trigger.after("2 seconds") })
@@ -73,7 +85,19 @@ export interface SchedulerApi {
   readonly schedule: <Payload, Result>(
     fn: LambdaFunction<Payload, Result>,
     options?: ScheduleOptions<Payload>
-  ) => Effect.Effect<ScheduledTask, ScheduleError>
+  ) => Effect.Effect<Task, ScheduleError>
+
+  /**
+   * Runs a function once for each entry, all in as few statements as there can be; answers in their order. The first
+   * that cannot be scheduled fails the call; entries of the statements before it may have been stored.
+   *
+   * @example
+   * yield* scheduler.scheduleAll(hello, names.map((name) => ({ payload: { name } })))
+   */
+  readonly scheduleAll: <Payload, Result>(
+    fn: LambdaFunction<Payload, Result>,
+    entries: ReadonlyArray<ScheduleOptions<Payload>>
+  ) => Effect.Effect<ReadonlyArray<Task>, ScheduleError>
 
   /**
    * Runs a function again and again. Every call makes a schedule of its own, also for the same function.
@@ -143,6 +167,12 @@ export interface SchedulerApi {
   /** What happens to Tasks from the moment of subscribing on, whichever instance does it. */
   readonly events: Stream.Stream<TaskEvent>
 
+  /** How many Tasks are due and not claimed by any instance, and since when the oldest of them is. */
+  readonly backlog: Effect.Effect<Backlog, TaskRepositoryError>
+
   /** Succeeds while the dispatcher does its work: asks it for a tick and waits for that at most 2 seconds. */
   readonly ready: Effect.Effect<void, SchedulerNotReady>
+
+  /** What operators want to know of the store: what it is, and whether its notifications get through. */
+  readonly storeDetails: Effect.Effect<Readonly<Record<string, string>>>
 }

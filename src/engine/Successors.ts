@@ -15,16 +15,18 @@ import type { TaskRepository } from "../ports/TaskRepository.ts"
  * @param now epoch milliseconds
  */
 export type PlanSuccessor = (
-  task: Task,
+  task: Pick<Task, "scheduleId" | "nominalAt" | "attempts">,
   moment: "start" | "end" | "cancel",
   now: EpochMillis
 ) => Effect.Effect<Successor | undefined, TaskRepositoryError>
 
 export const noSuccessor: Effect.Effect<undefined> = Effect.as(Effect.void, undefined)
 
+/** @param claimUntil up to when what follows is kept by its writer */
 export const makePlanSuccessor = (
   repository: Context.Tag.Service<TaskRepository>,
-  nextId: Effect.Effect<string>
+  nextId: Effect.Effect<string>,
+  claimUntil: (now: EpochMillis) => EpochMillis
 ): PlanSuccessor =>
 (task, moment, now) => {
   // A later attempt of an occurrence has been followed already.
@@ -39,7 +41,8 @@ export const makePlanSuccessor = (
         return Effect.map(nextId, (id): Successor => ({
           task: occurrence(schedule, id as TaskId, next.nominalAt, now),
           missed: next.missed,
-          revision: schedule.revision
+          revision: schedule.revision,
+          claimUntil: claimUntil(now)
         }))
       }
     })

@@ -1,6 +1,6 @@
 /** What happens to Tasks, whoever does it: read from the store's changes by one fiber, handed to all who listen. */
 import type { Context, Scope } from "effect"
-import { Deferred, Effect, FiberId, Option, PubSub, Schedule, Stream } from "effect"
+import { Deferred, Effect, FiberId, Option, PubSub, RcRef, Schedule, Stream } from "effect"
 import type { TaskRepositoryError } from "../domain/Errors.ts"
 import { SchedulerClosed, TaskNotFound } from "../domain/Errors.ts"
 import type { TaskId } from "../domain/Ids.ts"
@@ -17,6 +17,12 @@ export interface TaskEvents {
   ) => Effect.Effect<FinishedTask, TaskNotFound | SchedulerClosed | TaskRepositoryError>
 }
 
+/** When to ask a store again that does not tell its changes. */
+const whileAway = Schedule.spaced("1 second")
+
+/** Changes of a shared store are read for so long after the last one who wanted them. */
+const lingers = "5 seconds"
+
 export const makeTaskEvents = (
   repository: Context.Tag.Service<TaskRepository>,
   buffer: number
@@ -25,18 +31,9 @@ export const makeTaskEvents = (
     // A subscriber that is too slow loses the oldest, and sees it by the gap in the sequence.
     const published = yield* PubSub.sliding<TaskChange>(buffer)
     let subscribers = 0
-    const subscribe = Effect.acquireRelease(
-      Effect.sync(() => {
-        subscribers++
-      }),
-      () =>
-        Effect.sync(() => {
-          subscribers--
-        })
-    ).pipe(Effect.zipRight(PubSub.subscribe(published)))
     const waiting = new Map<TaskId, Set<Deferred.Deferred<FinishedTask, TaskNotFound | SchedulerClosed>>>()
     let closed = false
-    let { last: after } = yield* repository.changes("latest")
+    let after = 0
 
     const tell = (id: TaskId, answer: Effect.Effect<FinishedTask, TaskNotFound | SchedulerClosed>) => {
       for (const waiter of waiting.get(id) ?? []) Deferred.unsafeDone(waiter, answer)
@@ -65,7 +62,25 @@ export const makeTaskEvents = (
     )
     // It gives way by waiting for changes; `Effect.forever` would do so after every one as well.
     const readOn: Effect.Effect<never, TaskRepositoryError> = Effect.flatMap(read, () => readOn)
-    yield* chore("read changes", readOn, Schedule.spaced("1 second"))
+    const readOnInBackground = chore("read changes", readOn, whileAway)
+    const reading = Effect.map(repository.changes("latest"), ({ last }) => {
+      after = last
+    }).pipe(Effect.zipRight(readOnInBackground))
+    const interested = yield* RcRef.make({ acquire: reading, idleTimeToLive: lingers })
+    // To read costs a store of this process nothing: it goes on all the time.
+    if (!repository.shared) yield* RcRef.get(interested)
+    const subscribe = Effect.acquireRelease(
+      Effect.sync(() => {
+        subscribers++
+      }),
+      () =>
+        Effect.sync(() => {
+          subscribers--
+        })
+    ).pipe(
+      Effect.zipRight(Effect.orDie(Effect.retry(RcRef.get(interested), whileAway))),
+      Effect.zipRight(PubSub.subscribe(published))
+    )
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         closed = true
@@ -84,10 +99,10 @@ export const makeTaskEvents = (
           waiting.set(id, waiters.add(waiter))
           return waiter
         }),
-        // Asked only once the waiter is there, so that an end in between is not missed.
+        // Asked only once the waiter is there and changes are read, so that an end in between is not missed.
         (waiter) =>
-          Effect.flatMap(
-            repository.get(id),
+          Effect.scoped(Effect.flatMap(
+            Effect.zipRight(RcRef.get(interested), repository.get(id)),
             Option.match({
               onNone: () => new TaskNotFound({ id }),
               onSome: (task) => {
@@ -97,7 +112,7 @@ export const makeTaskEvents = (
                 return closed ? new SchedulerClosed() : Deferred.await(waiter)
               }
             })
-          ),
+          )),
         (waiter) =>
           Effect.sync(() => {
             const waiters = waiting.get(id)

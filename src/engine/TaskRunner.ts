@@ -1,16 +1,20 @@
 /** Runs one claimed Task: start mark, invocation, settlement. It knows nothing of how Tasks are found. */
 import type { Clock, Context, Random } from "effect"
-import { Cause, Effect, Exit, Option } from "effect"
+import { Cause, Duration, Effect, Exit, Option } from "effect"
+import type { TaskId } from "../domain/Ids.ts"
 import type { InvocationResult } from "../domain/Invocation.ts"
+import { TaskRepositoryError } from "../domain/Errors.ts"
 import { InvocationError } from "../domain/Invocation.ts"
-import type { RunningTask, ScheduledTask } from "../domain/Task.ts"
+import type { RunningTask } from "../domain/Task.ts"
 import { idempotencyKey } from "../domain/Task.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { AttemptResult } from "../policies/retry.ts"
 import { settleAttempt } from "../policies/retry.ts"
 import type { InvokeRequest, LambdaClient } from "../ports/LambdaClient.ts"
-import type { Lease, SettleVerdict, StartVerdict, TaskRepository } from "../ports/TaskRepository.ts"
+import type { ClaimedTask, Lease, SettleVerdict, StartMark, StartVerdict, TaskRepository } from "../ports/TaskRepository.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
+import { engineMetrics } from "./EngineMetrics.ts"
+import type { Leases } from "./Leases.ts"
 import type { Record } from "./Recorder.ts"
 import type { PlanSuccessor } from "./Successors.ts"
 import { noSuccessor } from "./Successors.ts"
@@ -23,17 +27,27 @@ export interface TaskRunnerNeeds {
   readonly config: EngineSettings
   readonly clock: Clock.Clock
   readonly random: Random.Random
-  readonly lease: Lease
+  readonly leases: Leases
   readonly planSuccessor: PlanSuccessor
   /** Writes an outcome until the store has accepted or refused it. */
   readonly record: Record
   /** A run has been interrupted before the store had answered its start mark. */
-  readonly onNotStarted: (task: ScheduledTask) => void
+  readonly onNotStarted: (task: ClaimedTask) => void
   readonly onStart: (verdict: Exclude<StartVerdict, { readonly _tag: "Fenced" }>) => void
   readonly onSettled: (verdict: Extract<SettleVerdict, { readonly _tag: "Accepted" }>) => void
 }
 
-const invokeRequest = (task: RunningTask, lease: Lease, config: EngineSettings): InvokeRequest => ({
+/** What runs Tasks. Neither function's effect ever fails; whatever goes wrong in it is logged. */
+export interface TaskRunner {
+  /** One claimed Task, from its start mark to its settlement. */
+  readonly run: (task: ClaimedTask) => Effect.Effect<void>
+  /** One that carries its start mark already. */
+  readonly runStarted: (task: RunningTask) => Effect.Effect<void>
+  /** Ends an attempt whose owner was lost. */
+  readonly settleOrphan: (lease: Lease, orphan: RunningTask) => Effect.Effect<void>
+}
+
+const invokeRequest = (task: RunningTask, notAfter: EpochMillis, config: EngineSettings): InvokeRequest => ({
   target: task.function,
   payload: task.payload,
   type: "RequestResponse",
@@ -42,7 +56,7 @@ const invokeRequest = (task: RunningTask, lease: Lease, config: EngineSettings):
     attempt: task.attempts.length,
     idempotencyKey: idempotencyKey(task)
   },
-  notAfter: lease.expiresAt,
+  notAfter,
   timeout: task.function.timeout + config.attemptMargin
 })
 
@@ -58,55 +72,115 @@ const resultOf = (exit: Exit.Exit<InvocationResult, InvocationError>): AttemptRe
   })
 }
 
-/** Makes the function that runs one Task. What it answers never fails; whatever goes wrong in it is logged. */
-export const makeTaskRunner = (needs: TaskRunnerNeeds): (task: ScheduledTask) => Effect.Effect<void> => {
-  const { client, clock, config, lease, planSuccessor, random, repository } = needs
+/** An attempt under way: under which lease, and when its start mark was asked for. */
+interface Begun {
+  readonly running: RunningTask
+  readonly lease: Lease
+  readonly askedAt: EpochMillis
+}
 
-  const begin = (task: ScheduledTask, now: EpochMillis) =>
-    Effect.map(
-      Effect.flatMap(
-        planSuccessor(task, "start", now),
-        (successor) => repository.start(lease, [{ id: task.id, token: task.token, successor }], now)
-      ),
-      ([verdict]) => {
-        if (verdict === undefined || verdict._tag === "Fenced") return undefined
-        needs.onStart(verdict)
-        return verdict._tag === "Started" ? { running: verdict.task, askedAt: now } : undefined
-      }
-    )
+const fenced: StartVerdict = { _tag: "Fenced" }
+
+const noLease = new TaskRepositoryError({
+  reason: "Unavailable",
+  message: "There is no lease to start anything under; a heartbeat has to get through first"
+})
+
+/**
+ * @param leases whose; a start under a lease that is not relied on is held back
+ */
+export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
+  const { client, clock, config, leases, planSuccessor, random, repository } = needs
+
+  /** After a lost reply a refusal may mean that the mark was accepted the time before: nothing has been sent since. */
+  const startedBefore = (task: ClaimedTask, lease: Lease): Effect.Effect<StartVerdict, TaskRepositoryError> =>
+    Effect.map(repository.get(task.id), (found): StartVerdict => {
+      const now = Option.getOrUndefined(found)
+      return now?.status === "Running" && now.owner === lease.instanceId && now.token === task.token
+        ? { _tag: "Started", task: now, next: undefined }
+        : { _tag: "Fenced" }
+    })
 
   /** While the store is away a start is held, and its slot with it: nothing runs that is not marked. */
-  const beginOnceAvailable = (task: ScheduledTask) =>
-    untilAvailable(
-      "take a start mark",
-      task.id,
-      Effect.suspend(() => begin(task, clock.unsafeCurrentTimeMillis())),
-      () => needs.onNotStarted(task)
-    )
+  const beginOnceAvailable = (task: ClaimedTask): Effect.Effect<Begun | undefined, TaskRepositoryError> => {
+    let mark: StartMark | undefined
+    let asked = false
+    const begin = Effect.suspend((): Effect.Effect<Begun | undefined, TaskRepositoryError> => {
+      const lease = leases.current()
+      if (lease === undefined) return Effect.fail(noLease)
+      // Claimed under a lease that was lost since.
+      if (lease.instanceId !== task.owner) return Effect.as(Effect.void, undefined)
+      const askedAt = clock.unsafeCurrentTimeMillis()
+      // A mark may be written a little early: the attempt begins when it is due.
+      const startsAt = Math.max(askedAt, task.dueAt)
+      const marked = mark === undefined
+        ? Effect.map(planSuccessor(task, "start", startsAt), (successor) => {
+          mark = { id: task.id, token: task.token, successor, claimed: task }
+          return mark
+        })
+        : Effect.succeed(mark)
+      return Effect.flatMap(marked, (mark) => {
+        const again = asked
+        asked = true
+        return Effect.flatMap(repository.start(lease, [mark], startsAt), ([verdict = fenced]) =>
+          Effect.map(
+            verdict._tag === "Fenced" && again ? startedBefore(task, lease) : Effect.succeed(verdict),
+            (verdict) => begun(verdict, lease, askedAt)
+          ))
+      })
+    })
+    return untilAvailable("take a start mark", task.id, begin, () => needs.onNotStarted(task))
+  }
+
+  const begun = (verdict: StartVerdict, lease: Lease, askedAt: EpochMillis): Begun | undefined => {
+    if (verdict._tag === "Fenced") {
+      engineMetrics.lateWriteRefused()
+      return undefined
+    }
+    needs.onStart(verdict)
+    return verdict._tag === "Started" ? { running: verdict.task, lease, askedAt } : undefined
+  }
+
+  const untilDue = (task: RunningTask): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const left = task.dueAt - clock.unsafeCurrentTimeMillis()
+      // A timer may fire early: it is compared again.
+      return left <= 0 ? Effect.void : Effect.zipRight(clock.sleep(Duration.millis(left)), untilDue(task))
+    })
 
   /** A mark that took long to be answered is not acted on: others may already think that we are gone. */
-  const invoke = (task: RunningTask, askedAt: EpochMillis) =>
-    clock.unsafeCurrentTimeMillis() - askedAt > config.startMarkLimit
-      ? Effect.fail(
+  const invoke = ({ askedAt, running }: Begun): Effect.Effect<InvocationResult, InvocationError> => {
+    const now = clock.unsafeCurrentTimeMillis()
+    if (now - askedAt > config.startMarkLimit) {
+      return Effect.fail(
         new InvocationError({
           reason: "TooLate",
           message: `The store took more than ${config.startMarkLimit} ms to confirm the start; nothing was sent`
         })
       )
-      : client.invoke(invokeRequest(task, lease, config))
+    }
+    const send = Effect.suspend(() => {
+      engineMetrics.lateness(clock.unsafeCurrentTimeMillis() - running.dueAt)
+      return client.invoke(invokeRequest(running, leases.notAfter(), config))
+    })
+    return running.dueAt > now ? Effect.zipRight(untilDue(running), send) : send
+  }
 
-  const finish = (task: RunningTask, result: AttemptResult) =>
+  const finish = (lease: Lease, task: RunningTask, result: AttemptResult) =>
     Effect.flatMap(random.next, (chance) => {
       const now = clock.unsafeCurrentTimeMillis()
       const { end, to } = settleAttempt(task, result, { now, random: chance, horizon: config.horizon })
+      engineMetrics.attemptEnded(end.outcome)
       const successor = to._tag === "Retry" ? noSuccessor : planSuccessor(task, "end", now)
       return needs.record(
-        task.id,
-        Effect.map(successor, (successor) => ({ id: task.id, token: task.token, end, to, successor }))
+        lease,
+        task,
+        Effect.map(successor, (successor) => ({ id: task.id, token: task.token, end, to, successor, running: task }))
       )
     }).pipe(
       Effect.flatMap((verdict) => {
         if (verdict._tag === "Fenced") {
+          engineMetrics.lateWriteRefused()
           return Effect.logDebug("Outcome refused: the Task was cancelled or taken over meanwhile").pipe(
             Effect.annotateLogs({ taskId: task.id, attempt: task.attempts.length })
           )
@@ -116,22 +190,34 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): (task: ScheduledTask) =>
       })
     )
 
-  return (task) =>
-    // Only the invocation itself can be interrupted: what has started is always settled.
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(beginOnceAvailable(task), (begun) => {
-        if (begun === undefined) return Effect.void
-        const { askedAt, running } = begun
-        return Effect.flatMap(Effect.exit(restore(Effect.suspend(() => invoke(running, askedAt)))), (exit) => {
-          const settled = finish(running, resultOf(exit))
-          return Exit.isFailure(exit) && Cause.isDie(exit.cause)
-            ? Effect.zipRight(Effect.logError("The Lambda client died", exit.cause), settled)
-            : settled
+  const perform = (begun: Begun, restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>) =>
+    Effect.flatMap(Effect.exit(restore(Effect.suspend(() => invoke(begun)))), (exit) => {
+      const settled = finish(begun.lease, begun.running, resultOf(exit))
+      return Exit.isFailure(exit) && Cause.isDie(exit.cause)
+        ? Effect.zipRight(Effect.logError("The Lambda client died", exit.cause), settled)
+        : settled
+    })
+
+  const logBroken = (id: TaskId) => (run: Effect.Effect<void, TaskRepositoryError>): Effect.Effect<void> =>
+    Effect.catchAllCause(run, (cause) =>
+      Effect.logError("A Task run broke off", cause).pipe(Effect.annotateLogs({ taskId: id })))
+
+  // Only the invocation itself can be interrupted: what has started is always settled.
+  return {
+    run: (task) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(beginOnceAvailable(task), (begun) => begun === undefined ? Effect.void : perform(begun, restore))
+      ).pipe(logBroken(task.id)),
+    runStarted: (running) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.suspend(() => {
+          const [lease, askedAt] = [leases.current(), running.attempts[running.attempts.length - 1]?.startedAt]
+          // The lease went while the claim was under way: whoever reaps it ends the attempt.
+          return lease === undefined || lease.instanceId !== running.owner || askedAt === undefined
+            ? Effect.void
+            : perform({ running, lease, askedAt }, restore)
         })
-      })
-    ).pipe(
-      Effect.catchAllCause((cause) =>
-        Effect.logError("A Task run broke off", cause).pipe(Effect.annotateLogs({ taskId: task.id }))
-      )
-    )
+      ).pipe(logBroken(running.id)),
+    settleOrphan: (lease, orphan) => Effect.uninterruptible(finish(lease, orphan, "OwnerLost")).pipe(logBroken(orphan.id))
+  }
 }

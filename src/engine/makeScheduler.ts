@@ -1,7 +1,7 @@
 /** Puts the parts of the engine together behind the public service. */
 import type { Scope } from "effect"
-import { Effect, Either, Option, ParseResult, Schema } from "effect"
-import type { InvalidInput, TaskRepositoryError } from "../domain/Errors.ts"
+import { Effect, Either, Option, ParseResult, Schema, Stream } from "effect"
+import type { IdempotencyConflict, InvalidInput, TaskRepositoryError } from "../domain/Errors.ts"
 import {
   ResultInvalid,
   SchedulerClosed,
@@ -13,7 +13,7 @@ import {
 import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import { InstanceId } from "../domain/Ids.ts"
 import type { AnyLambdaFunction } from "../domain/LambdaFunction.ts"
-import type { CancelledTask, FinishedTask, FunctionTarget, ScheduledTask, SucceededTask } from "../domain/Task.ts"
+import type { CancelledTask, FinishedTask, FunctionTarget, RunningTask, ScheduledTask, SucceededTask, Task } from "../domain/Task.ts"
 import { isFinished } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
 import { occurrence } from "../domain/TaskSchedule.ts"
@@ -21,22 +21,44 @@ import type { EpochMillis, Millis } from "../domain/Time.ts"
 import { parseDuration } from "../domain/Time.ts"
 import * as Trigger from "../domain/Trigger.ts"
 import { LambdaClient } from "../ports/LambdaClient.ts"
-import type { Cancelled, CancelTarget, Lease } from "../ports/TaskRepository.ts"
+import type {
+  Cancelled,
+  CancelTarget,
+  ClaimOnInsert,
+  IdempotencyKey,
+  InsertVerdict,
+  Lease
+} from "../ports/TaskRepository.ts"
 import { TaskRepository } from "../ports/TaskRepository.ts"
 import { makeDeployments } from "./Deployments.ts"
+import type { Dispatcher } from "./Dispatcher.ts"
 import { makeDispatcher } from "./Dispatcher.ts"
+import { makeDriveOn } from "./DriveOn.ts"
 import { EngineConfig } from "./EngineConfig.ts"
+import { conflictOf, keyOf, parseRepeatable } from "./Idempotency.ts"
 import { makeIds } from "./Ids.ts"
+import type { Leases } from "./Leases.ts"
+import { makeLeases } from "./Leases.ts"
 import { makeNearFuture } from "./NearFuture.ts"
 import { makePruner } from "./Pruner.ts"
+import { makeReaper, makeReconciler } from "./Reaper.ts"
 import { makeRecord } from "./Recorder.ts"
 import { makeScheduleDrivers } from "./ScheduleDrivers.ts"
-import type { RepeatOptions, ScheduleError, SchedulerApi } from "./SchedulerApi.ts"
+import type { RepeatOptions, ScheduleError, ScheduleOptions, SchedulerApi } from "./SchedulerApi.ts"
+import { makeStoreClock, monotonic } from "./StoreClock.ts"
 import { makePlanSuccessor } from "./Successors.ts"
 import { makeTaskEvents } from "./TaskEvents.ts"
 import { makeTaskRunner } from "./TaskRunner.ts"
 import type { Work } from "./WorkRequest.ts"
 import { parseLimit, parseMaxRuns, parseWork } from "./WorkRequest.ts"
+
+/** Tasks stored in one statement. */
+const bulk = 1_000
+
+const noKey = { id: undefined, key: undefined }
+
+/** A writer that owns nothing. */
+const nobody: Lease = { instanceId: InstanceId.make("00000000-0000-7000-8000-000000000000"), expiresAt: 0 }
 
 /** How long a shutdown waits for interrupted runs, once its grace is over. */
 const interruptWithin = "5 seconds"
@@ -50,29 +72,49 @@ export const makeScheduler: Effect.Effect<
   const client = yield* LambdaClient
   const config = yield* EngineConfig
   // Taken once, so that all parts of one engine go by the same clock and the same chance.
-  const clock = yield* Effect.clock
+  const ownClock = yield* Effect.clock
+  const storeClock = makeStoreClock(ownClock)
+  // Where others share the store, what is due is due by its clock.
+  const clock = repository.shared ? storeClock.clock : ownClock
+  const lead = repository.shared ? config.startLead : 0
   const random = yield* Effect.random
   const ids = yield* makeIds(clock)
   let closed = false
 
-  const lease: Lease = yield* repository.openLease(
-    InstanceId.make(yield* ids.next),
-    repository.shared ? config.leaseDuration : Infinity
-  )
+  const settleOrphan = (lease: Lease, orphan: RunningTask) => runner.settleOrphan(lease, orphan)
+  const onFreed = () => dispatcher.consider(clock.unsafeCurrentTimeMillis())
+  const reaper = repository.shared
+    ? yield* makeReaper({ repository, config, clock: ownClock, leases: () => leases, settleOrphan, onFreed })
+    : undefined
+  const leases: Leases = yield* makeLeases({
+    repository,
+    config,
+    clock: ownClock,
+    nextId: ids.next,
+    onHeartbeat: (heartbeat, asked) => {
+      storeClock.learn(heartbeat.storeNow, asked.sentAt, monotonic(ownClock))
+      reaper?.onHeartbeat(heartbeat, asked)
+    },
+    onLost: () => Effect.zipRight(drivers.dropAll, Effect.asVoid(nearFuture.takeUnstarted))
+  })
   const deployments = yield* makeDeployments(client)
   const events = yield* makeTaskEvents(repository, config.eventBuffer)
   const pruner = yield* makePruner(repository, config, clock)
-  const planSuccessor = makePlanSuccessor(repository, ids.next)
+  const planSuccessor = makePlanSuccessor(
+    repository,
+    ids.next,
+    (now) => repository.shared ? dispatcher.claimUntil(now) ?? -Infinity : Infinity
+  )
 
-  const run = makeTaskRunner({
+  const runner = makeTaskRunner({
     repository,
     client,
     config,
     clock,
     random,
-    lease,
+    leases,
     planSuccessor,
-    record: makeRecord(repository, lease),
+    record: makeRecord(repository),
     // Given back by a shutdown; refused by the store if it was a cancel.
     onNotStarted: (task) => nearFuture.offer(task),
     onStart: ({ next, task }) => {
@@ -87,17 +129,38 @@ export const makeScheduler: Effect.Effect<
       else nearFuture.offer(task)
     }
   })
-  const nearFuture = yield* makeNearFuture(config, clock, run, () => dispatcher.noteRoom())
-  const drivers = yield* makeScheduleDrivers(clock, config.longestSleep, nearFuture.offer)
-  const dispatcher = yield* makeDispatcher({
-    repository,
+  const nearFuture = yield* makeNearFuture({
     config,
     clock,
-    lease,
-    room: nearFuture.room,
-    slots: nearFuture.slots,
-    handOn: nearFuture.offer
+    lead,
+    isShared: repository.shared,
+    run: runner.run,
+    runStarted: runner.runStarted,
+    onRoom: () => dispatcher.noteRoom()
   })
+  const drivers = yield* makeScheduleDrivers(
+    clock,
+    config.longestSleep,
+    nearFuture.offer,
+    repository.shared
+      ? { lead, onUnclaimed: (occurrence) => dispatcher.consider(occurrence.claimableAt) }
+      : undefined
+  )
+  const driveOn = yield* makeDriveOn(repository, drivers, nearFuture.offer)
+  const dispatcher: Dispatcher = yield* makeDispatcher({ repository, config, clock, leases, nearFuture, handOn: driveOn.handOn })
+  if (repository.shared) {
+    const known = () => {
+      const ids = nearFuture.known()
+      for (const id of drivers.known()) ids.add(id)
+      for (const id of driveOn.known()) ids.add(id)
+      return ids
+    }
+    yield* makeReconciler({ repository, config, leases, known, settleOrphan, onFreed })
+    yield* Effect.forkScoped(Stream.runForEach(repository.hints, (hint) =>
+      hint._tag === "Work"
+        ? Effect.sync(() => dispatcher.consider(hint.claimableAt))
+        : nearFuture.interrupt(hint.ids)))
+  }
   // As long as this scope is open the process has work to do, even if nothing is due.
   yield* Effect.forkScoped(Effect.never)
   // Registered last, so it comes first when the scope closes.
@@ -106,7 +169,12 @@ export const makeScheduler: Effect.Effect<
   /** Once more at the end: retries and occurrences come of what still runs. */
   const handBack = Effect.flatMap(
     nearFuture.takeUnstarted,
-    (unstarted) => repository.release(lease, unstarted, clock.unsafeCurrentTimeMillis())
+    (unstarted) => {
+      const lease = leases.current()
+      return lease === undefined || unstarted.length === 0
+        ? Effect.void
+        : repository.release(lease, unstarted, clock.unsafeCurrentTimeMillis())
+    }
   ).pipe(Effect.catchAll((error) => Effect.logWarning("Could not hand claims back; their lease will end", error)))
 
   const shutdown = Effect.gen(function*() {
@@ -121,7 +189,7 @@ export const makeScheduler: Effect.Effect<
       yield* Effect.logWarning(`${nearFuture.running()} runs could not be interrupted within ${interruptWithin}`)
     }
     yield* handBack
-    yield* repository.closeLease(lease)
+    yield* leases.close
   }).pipe(Effect.catchAll((error) => Effect.logWarning("Could not close the lease; it will end", error)))
 
   // Scheduling
@@ -132,55 +200,123 @@ export const makeScheduler: Effect.Effect<
   /** A caller that gives up must not part the store, which has a Task, from the engine, which is to run it. */
   const whole = Effect.uninterruptible
 
-  const storeTask = (work: Work, target: FunctionTarget, dueAt: EpochMillis, now: EpochMillis) =>
-    Effect.flatMap(ids.next, (id) => {
-      const task: ScheduledTask = {
-        status: "Scheduled",
-        id: id as TaskId,
-        name: work.name,
-        function: target,
-        payload: work.payload,
-        tags: work.tags,
-        retry: work.retry,
-        scheduleId: undefined,
-        origin: undefined,
-        createdAt: now,
-        nominalAt: dueAt,
-        dueAt,
-        claimableAt: dueAt,
-        owner: undefined,
-        token: 0,
-        attempts: []
-      }
-      const claim = nearFuture.room() > 0 && !dispatcher.isBehind() ? { lease, until: now + config.horizon } : undefined
-      return whole(Effect.map(repository.insert([task], claim), (verdicts) => {
-        const stored = verdicts[0]?.task as ScheduledTask
+  const plannedTask = (work: Work, target: FunctionTarget, id: TaskId, dueAt: EpochMillis, now: EpochMillis): ScheduledTask => ({
+    status: "Scheduled",
+    id,
+    name: work.name,
+    function: target,
+    payload: work.payload,
+    tags: work.tags,
+    retry: work.retry,
+    scheduleId: undefined,
+    origin: undefined,
+    createdAt: now,
+    nominalAt: dueAt,
+    dueAt,
+    claimableAt: dueAt,
+    owner: undefined,
+    token: 0,
+    attempts: []
+  })
+
+  /** What a new Task or schedule is claimed by, if it is. */
+  const claimOf = (now: EpochMillis): ClaimOnInsert | undefined => {
+    const lease = leases.current()
+    const until = repository.shared || nearFuture.room() > 0 ? dispatcher.claimUntil(now) : undefined
+    return lease === undefined || until === undefined ? undefined : { lease, until }
+  }
+
+  const taskOf = (verdict: InsertVerdict, key: IdempotencyKey | undefined): Effect.Effect<Task, IdempotencyConflict> => {
+    switch (verdict._tag) {
+      case "Inserted": {
+        const stored = verdict.task
         if (stored.owner === undefined) dispatcher.consider(stored.claimableAt)
         else nearFuture.offer(stored)
-        return stored
-      }))
+        return Effect.succeed(stored)
+      }
+      case "Present":
+        return Effect.succeed(verdict.task)
+      default:
+        return conflictOf(verdict, key)
+    }
+  }
+
+  const storeTask = (task: ScheduledTask, key: IdempotencyKey | undefined, now: EpochMillis) =>
+    whole(Effect.flatMap(repository.insert([task], claimOf(now), key && [key]), ([verdict]) =>
+      taskOf(verdict as InsertVerdict, key)))
+
+  /** What is asked for, checked; everything but the deployment. */
+  const parseSchedule = <Payload>(fn: AnyLambdaFunction, options: ScheduleOptions<Payload> | undefined) =>
+    Either.gen(function*() {
+      const trigger = options?.trigger ?? Trigger.now
+      yield* Trigger.dueAt(trigger, clock.unsafeCurrentTimeMillis())
+      const { id, key } = options === undefined ? noKey : yield* parseRepeatable(options)
+      return { trigger, id: id as TaskId | undefined, key, work: yield* parseWork(fn, options, config.retry) }
     })
 
+  const plan = (
+    asked: Either.Either.Right<ReturnType<typeof parseSchedule>>,
+    target: FunctionTarget,
+    now: EpochMillis
+  ) =>
+    Effect.flatMap(Trigger.dueAt(asked.trigger, now), (dueAt) =>
+      Effect.map(
+        asked.id === undefined ? ids.next : Effect.succeed(asked.id),
+        (id) => plannedTask(asked.work, target, id as TaskId, dueAt, now)
+      ))
+
+  const keyOfTask = (asked: Either.Either.Right<ReturnType<typeof parseSchedule>>, target: FunctionTarget) =>
+    keyOf(asked.key, { work: asked.work, target, trigger: asked.trigger, more: {} })
+
   const schedule: SchedulerApi["schedule"] = (fn, options) =>
-    whileOpen((): Effect.Effect<ScheduledTask, ScheduleError> => {
-      const trigger = options?.trigger ?? Trigger.now
-      const asked = Trigger.dueAt(trigger, clock.unsafeCurrentTimeMillis())
-      if (Either.isLeft(asked)) return Effect.fail(asked.left)
-      const work = parseWork(fn, options, config.retry)
-      if (Either.isLeft(work)) return Effect.fail(work.left)
-      return Effect.flatMap(deployments.ensure(fn), (target): Effect.Effect<ScheduledTask, ScheduleError> => {
+    whileOpen((): Effect.Effect<Task, ScheduleError> => {
+      const parsed = parseSchedule(fn, options)
+      if (Either.isLeft(parsed)) return Effect.fail(parsed.left)
+      const asked = parsed.right
+      return Effect.flatMap(deployments.ensure(fn), (target): Effect.Effect<Task, ScheduleError> => {
         // A deployment can take a while: "after" counts from when the Task is stored, if it still may be.
         if (closed) return new SchedulerClosed()
         const now = clock.unsafeCurrentTimeMillis()
-        return Effect.flatMap(Trigger.dueAt(trigger, now), (dueAt) => storeTask(work.right, target, dueAt, now))
+        const task = plan(asked, target, now)
+        return asked.key === undefined
+          ? Effect.flatMap(task, (task) => storeTask(task, undefined, now))
+          : Effect.flatMap(keyOfTask(asked, target), (key) => Effect.flatMap(task, (task) => storeTask(task, key, now)))
       })
     })
+
+  const scheduleAll: SchedulerApi["scheduleAll"] = (fn, entries) =>
+    whileOpen(() =>
+      Effect.gen(function*() {
+        const asked = yield* Effect.forEach(entries, (options) => parseSchedule(fn, options))
+        const target = yield* deployments.ensure(fn)
+        if (closed) return yield* new SchedulerClosed()
+        const now = clock.unsafeCurrentTimeMillis()
+        const tasks = yield* Effect.forEach(asked, (each) => plan(each, target, now))
+        const keys = yield* Effect.forEach(asked, (each) => keyOfTask(each, target))
+        const insert = (from: number) => {
+          const some = tasks.slice(from, from + bulk)
+          const someKeys = keys.slice(from, from + bulk)
+          return whole(Effect.flatMap(
+            repository.insert(some, claimOf(now), someKeys.some((key) => key !== undefined) ? someKeys : undefined),
+            (verdicts) => Effect.forEach(verdicts, (verdict, index) => taskOf(verdict, someKeys[index]))
+          ))
+        }
+        const starts = Array.from({ length: Math.ceil(tasks.length / bulk) }, (_, index) => index * bulk)
+        return (yield* Effect.forEach(starts, insert, { concurrency: 2 })).flat()
+      })
+    )
 
   const parseRepeat = (
     fn: AnyLambdaFunction,
     options: RepeatOptions
   ): Effect.Effect<
-    { readonly work: Work; readonly maxRuns: number | undefined; readonly delay: Millis },
+    {
+      readonly work: Work
+      readonly maxRuns: number | undefined
+      readonly delay: Millis
+      readonly id: string | undefined
+      readonly key: string | undefined
+    },
     InvalidInput
   > =>
     Effect.gen(function*() {
@@ -188,20 +324,21 @@ export const makeScheduler: Effect.Effect<
       return {
         work: yield* parseWork(fn, options, config.retry),
         maxRuns: yield* parseMaxRuns(options.maxRuns),
-        delay: options.initialDelay === undefined ? 0 : yield* parseDuration(options.initialDelay, "initialDelay")
+        delay: options.initialDelay === undefined ? 0 : yield* parseDuration(options.initialDelay, "initialDelay"),
+        ...(yield* parseRepeatable(options))
       }
     })
 
   const repeat: SchedulerApi["repeat"] = (fn, options) =>
     whileOpen(() =>
       Effect.gen(function*() {
-        const { delay, maxRuns, work } = yield* parseRepeat(fn, options)
+        const { delay, id, key, maxRuns, work } = yield* parseRepeat(fn, options)
         const target = yield* deployments.ensure(fn)
         const now = clock.unsafeCurrentTimeMillis()
         const due = now + delay
         const planned: TaskSchedule = {
           ...work,
-          id: (yield* ids.next) as TaskScheduleId,
+          id: (id ?? (yield* ids.next)) as TaskScheduleId,
           function: target,
           recurrence: yield* Trigger.recurrence(options.trigger, due, config.minimumInterval),
           maxRuns,
@@ -212,22 +349,40 @@ export const makeScheduler: Effect.Effect<
           runs: 0,
           missed: 0
         }
+        const idempotency = yield* keyOf(key, {
+          work,
+          target,
+          trigger: options.trigger,
+          more: { maxRuns, initialDelay: options.initialDelay }
+        })
         const first = occurrence(planned, (yield* ids.next) as TaskId, due, now)
-        return yield* whole(whileOpen(() =>
-          Effect.map(repository.insertSchedule(planned, first, { lease, until: Infinity }), (stored) => {
-            if (stored.first._tag === "Inserted") drivers.start(planned.id, planned.recurrence, stored.first.task)
-            return stored.schedule
+        return yield* whole(whileOpen(() => {
+          const claim = repository.shared ? claimOf(now) : { lease: leases.current() as Lease, until: Infinity }
+          return Effect.flatMap(repository.insertSchedule(planned, first, claim, idempotency), (stored) => {
+            switch (stored._tag) {
+              case "Inserted":
+                if (stored.first.owner === undefined) dispatcher.consider(stored.first.claimableAt)
+                else drivers.start(planned.id, planned.recurrence, stored.first)
+                return Effect.succeed(stored.schedule)
+              case "Present":
+                return Effect.succeed(stored.schedule)
+              default:
+                return conflictOf(stored, idempotency)
+            }
           })
-        ))
+        }))
       })
     )
 
   // Cancelling
 
+  /** To cancel takes no lease, but what follows a cancelled occurrence is claimed by its writer. */
+  const writer = (): Lease => leases.current() ?? nobody
+
   /** Once the store has cancelled, the runs are interrupted as well, even if the caller is. */
   const cancelIn = (target: CancelTarget): Effect.Effect<Cancelled, TaskRepositoryError> =>
     whole(
-      Effect.tap(repository.cancel(lease, target, clock.unsafeCurrentTimeMillis()), (cancelled) =>
+      Effect.tap(repository.cancel(writer(), target, clock.unsafeCurrentTimeMillis()), (cancelled) =>
         Effect.gen(function*() {
           for (const { id } of cancelled.schedules) {
             yield* drivers.stop(id)
@@ -305,6 +460,7 @@ export const makeScheduler: Effect.Effect<
 
   return {
     schedule,
+    scheduleAll,
     repeat,
     deploy: deployments.deploy,
     get: (id) =>
@@ -330,7 +486,9 @@ export const makeScheduler: Effect.Effect<
     cancelNamed: Effect.fn("LambdaScheduler.cancelNamed")((name) => cancelIn({ _tag: "Named", name })),
     awaitResult: awaitResult as SchedulerApi["awaitResult"],
     events: events.stream,
-    ready: dispatcher.ready
+    backlog: Effect.suspend(() => repository.backlog(clock.unsafeCurrentTimeMillis())),
+    ready: Effect.zipRight(leases.ready, dispatcher.ready),
+    storeDetails: repository.details
   }
 })
 

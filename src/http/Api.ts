@@ -5,6 +5,7 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import { Schema } from "effect"
+import { metricsContentType } from "./Metrics.ts"
 import { problemContentType, problemSchema } from "./Problem.ts"
 import { TaskAnswer } from "./TaskAnswer.ts"
 
@@ -176,6 +177,23 @@ const health = HttpApiGroup.make("health")
       }))
   )
 
+const metrics = HttpApiGroup.make("metrics")
+  .add(
+    HttpApiEndpoint.get("metrics", "/metrics")
+      .setUrlParams(Empty)
+      .addSuccess(
+        HttpApiSchema.Text({ contentType: metricsContentType }).annotations({
+          description: "The text format of Prometheus"
+        })
+      )
+      .addError(BadRequest)
+      .annotateContext(OpenApi.annotations({
+        summary: "The scheduler's metrics, for Prometheus",
+        description: "Those of this process, and the backlog of its store. While the store does not answer, the " +
+          "backlog is left out."
+      }))
+  )
+
 interface Specification {
   readonly paths: Record<string, Record<string, { readonly responses: Record<string, unknown> }>>
   readonly components: { readonly schemas: Record<string, unknown> }
@@ -203,6 +221,7 @@ const withoutDecodeErrors = (spec: Record<string, any>): Record<string, any> => 
 export const LambdaSchedulerApi = HttpApi.make("effect-lambda-scheduler")
   .add(tasks)
   .add(health)
+  .add(metrics)
   .addError(Unauthorized)
   .addError(Forbidden)
   .addError(ServerFault)

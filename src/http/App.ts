@@ -16,7 +16,7 @@ import type { IncomingMessage } from "node:http"
 import type { LambdaScheduler } from "../engine/LambdaScheduler.ts"
 import type { Access } from "./Access.ts"
 import { LambdaSchedulerApi } from "./Api.ts"
-import { healthLayer, tasksLayer } from "./Handlers.ts"
+import { healthLayer, metricsLayer, tasksLayer } from "./Handlers.ts"
 import { isProblem, problem, problemResponse } from "./Problem.ts"
 import { policyOf, securityHeaders } from "./SecurityHeaders.ts"
 
@@ -100,7 +100,9 @@ const makeRoutes = (access: Access): Effect.Effect<HttpApp.Default, never, Lambd
     HttpApiSwagger.layer({ path: docsPath }),
     HttpApiBuilder.middleware(answerFailures)
   ).pipe(
-    Layer.provideMerge(Layer.provide(HttpApiBuilder.api(LambdaSchedulerApi), [tasksLayer, healthLayer(access)])),
+    Layer.provideMerge(
+      Layer.provide(HttpApiBuilder.api(LambdaSchedulerApi), [tasksLayer, healthLayer(access), metricsLayer])
+    ),
     Layer.provideMerge(Layer.merge(HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer)),
     Layer.provideMerge(HttpServer.layerContext),
     // Built here and not provided from above: each server has its own routes.

@@ -2,16 +2,17 @@
 import { Effect } from "effect"
 import type { DeploymentError } from "../domain/Deployment.ts"
 import { InvalidInput } from "../domain/Errors.ts"
-import type { SchedulerClosed, TaskRepositoryError } from "../domain/Errors.ts"
+import type { IdempotencyConflict, SchedulerClosed, TaskRepositoryError } from "../domain/Errors.ts"
 import type { Problem, ProblemOf } from "./Problem.ts"
 import { isProblem, problem } from "./Problem.ts"
 
-type DomainError = InvalidInput | DeploymentError | SchedulerClosed | TaskRepositoryError
+type DomainError = InvalidInput | DeploymentError | SchedulerClosed | IdempotencyConflict | TaskRepositoryError
 
 /** The problems that an error can become. */
 export type ProblemFor<E> = E extends Problem ? E
   : E extends InvalidInput ? ProblemOf<400> | ProblemOf<413>
   : E extends DeploymentError ? ProblemOf<409> | ProblemOf<502>
+  : E extends IdempotencyConflict ? ProblemOf<409>
   : E extends SchedulerClosed | TaskRepositoryError ? ProblemOf<503>
   : never
 
@@ -60,6 +61,8 @@ const toProblem = (error: DomainError) => {
       return inputProblem(error)
     case "DeploymentError":
       return deploymentProblem(error)
+    case "IdempotencyConflict":
+      return problem(409, "IDEMPOTENCY_CONFLICT", error.message)
     case "SchedulerClosed":
       return problem(503, "SCHEDULER_CLOSED", "The scheduler is shutting down and takes no more work.")
     case "TaskRepositoryError":

@@ -10,6 +10,7 @@ import type { ScheduleError } from "../engine/SchedulerApi.ts"
 import type { Access } from "./Access.ts"
 import { CreateAndScheduleRequest, LambdaSchedulerApi, maxPageSize, ScheduleRequest } from "./Api.ts"
 import { withProblems, withQueryProblems } from "./DomainProblem.ts"
+import { scrape } from "./Metrics.ts"
 import type { ProblemOf } from "./Problem.ts"
 import { problem } from "./Problem.ts"
 import { maxBodyBytes, maxDeployBodyBytes, readBody, readNoBody } from "./RequestBody.ts"
@@ -151,3 +152,9 @@ export const healthLayer = (access: Access) =>
             )
           ))
     }))
+
+export const metricsLayer = HttpApiBuilder.group(LambdaSchedulerApi, "metrics", (handlers) =>
+  Effect.gen(function*() {
+    const scheduler = yield* LambdaScheduler
+    return handlers.handle("metrics", () => scrape(scheduler.backlog))
+  }))

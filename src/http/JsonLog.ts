@@ -3,7 +3,8 @@ import { Logger } from "effect"
 
 // JSON leaves these as they are, though terminals and log readers take them for control codes or line ends.
 const unsafe = /[\u007f-\u009f\u2028\u2029]/g
-const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+/** A character as JSON would escape it. */
+export const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
 
 /** What foreign messages may carry: access keys, bearer tokens, passwords in URLs. */
 const secrets: ReadonlyArray<readonly [pattern: RegExp, shown: string]> = [
@@ -13,17 +14,16 @@ const secrets: ReadonlyArray<readonly [pattern: RegExp, shown: string]> = [
   [/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*:)[^\s@"]+@/gi, "$1<redacted>@"]
 ]
 
+/** The same text with what looks like a secret taken out. */
+export const withoutSecrets = (text: string): string =>
+  secrets.reduce((text, [pattern, shown]) => text.replace(pattern, shown), text)
+
 /**
  * Makes a line of a log fit to be shown.
  *
  * @example
  * presentable(`{"message":"postgres://user:pw@db"}`) // `{"message":"postgres://user:<redacted>@db"}`
  */
-export const presentable = (line: string): string =>
-  secrets.reduce((text, [pattern, shown]) => text.replace(pattern, shown), line).replace(unsafe, escaped)
+export const presentable = (line: string): string => withoutSecrets(line).replace(unsafe, escaped)
 
-/** Replaces Effect's default logger; lines go to stderr, so that stdout is for people. */
-export const jsonLog = Logger.replace(
-  Logger.defaultLogger,
-  Logger.withConsoleError(Logger.map(Logger.jsonLogger, presentable))
-)
+export const jsonLogger: Logger.Logger<unknown, string> = Logger.map(Logger.jsonLogger, presentable)

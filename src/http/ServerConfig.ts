@@ -54,6 +54,12 @@ export const environmentVariables: ReadonlyArray<EnvironmentVariable> = [
     meaning: "How long a shutdown waits for what runs, such as `30 seconds` or `PT30S`"
   },
   {
+    name: "LOG_FORMAT",
+    default: "pretty on a terminal, else json",
+    meaning: "json or pretty; the log goes to stderr"
+  },
+  { name: "NO_COLOR", default: "", meaning: "Anything but nothing: no colors, and LOG_FORMAT is json by default" },
+  {
     name: "AWS_LAMBDA_ROLE_ARN",
     default: "",
     meaning: "Execution role of the functions that are deployed; needed only to deploy. Selects AWS"
@@ -130,6 +136,14 @@ const allowedHosts = variable("ALLOWED_HOSTS", (text) => {
     : Either.left("names separated by commas, such as scheduler.example,10.0.0.5")
 })
 
+export type LogFormat = "json" | "pretty"
+
+/** What the environment says about the log. */
+export const logEnvironment = Config.all({
+  asked: oneOf<LogFormat>("LOG_FORMAT", "json", "pretty"),
+  noColor: Config.map(text("NO_COLOR"), (value) => value !== undefined)
+})
+
 const environment = Config.all({
   host: variable(
     "HOST",
@@ -147,6 +161,7 @@ const environment = Config.all({
     "SHUTDOWN_GRACE",
     (text) => Either.mapLeft(parseDuration(text, "SHUTDOWN_GRACE"), () => "a duration such as 30 seconds or PT30S")
   ),
+  log: logEnvironment,
   signs: Config.all(awsSigns.map((name) => Config.map(text(name), (value) => ({ name, isSet: value !== undefined }))))
 })
 

@@ -7,11 +7,11 @@ import { EngineConfig } from "../engine/EngineConfig.ts"
 import { LambdaScheduler } from "../engine/LambdaScheduler.ts"
 import { LambdaClient } from "../ports/LambdaClient.ts"
 import { greeting } from "./Greeting.ts"
-import { jsonLog } from "./JsonLog.ts"
 import type { LambdaTarget } from "./LambdaTarget.ts"
 import { SchedulerServer } from "./SchedulerServer.ts"
 import type { ServerSettings } from "./ServerConfig.ts"
 import { serverSettings } from "./ServerConfig.ts"
+import { serverLog } from "./ServerLog.ts"
 
 // Only what is used is loaded: the AWS SDK alone would cost a third of the time it takes to start.
 const lambdaClient = ({ where }: LambdaTarget): Layer.Layer<LambdaClient> =>
@@ -69,7 +69,7 @@ const program = Effect.gen(function*() {
       onNone: () => Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logFatal("The server failed", cause)
     })
   ),
-  Effect.provide(jsonLog)
+  Effect.provide(serverLog)
 )
 
 NodeRuntime.runMain(program, {

@@ -4,7 +4,7 @@
  * Time comes in as `now` where it decides what is due; leases are judged by the store's own clock.
  */
 import { Context } from "effect"
-import type { Effect, Option } from "effect"
+import type { Effect, Option, Stream } from "effect"
 import type { InvalidInput, TaskRepositoryError } from "../domain/Errors.ts"
 import type { InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type {
@@ -27,16 +27,44 @@ export interface Lease {
   readonly expiresAt: EpochMillis
 }
 
+/** A lease that has just been opened or renewed, and what the store tells with it. */
+export interface Heartbeat extends Lease {
+  /** The store's clock, epoch milliseconds with a fraction, at an instant between the call and its answer. */
+  readonly storeNow: number
+  /** How many other instances have a living lease. */
+  readonly others: number
+  /** When the earliest lease of another instance ends, or has ended, that may have left something to be reaped. */
+  readonly nextExpiry: EpochMillis | undefined
+}
+
 /** What an insert claims for its writer at once: everything claimable up to `until`. */
 export interface ClaimOnInsert {
   readonly lease: Lease
   readonly until: EpochMillis
 }
 
-/** `Present`: a Task of this id is already there, as it is now; nothing was changed. */
+/** Makes an insert happen once, however often it is asked for. */
+export interface IdempotencyKey {
+  readonly key: string
+  /** A digest of all that the caller asked for: the same key with another digest is a conflict. */
+  readonly digest: string
+}
+
+/**
+ * `Present`: a Task of this id, or made under this idempotency key, is already there, as it is now; nothing was changed.
+ * `Conflict`: the key has been used for something else. `Gone`: it has been used for this, and retention has removed
+ * what was made since.
+ */
 export type InsertVerdict =
   | { readonly _tag: "Inserted"; readonly task: ScheduledTask }
   | { readonly _tag: "Present"; readonly task: Task }
+  | { readonly _tag: "Conflict" | "Gone"; readonly id: string }
+
+/** The same of a schedule and its first occurrence. */
+export type InsertScheduleVerdict =
+  | { readonly _tag: "Inserted"; readonly schedule: TaskSchedule; readonly first: ScheduledTask }
+  | { readonly _tag: "Present"; readonly schedule: TaskSchedule }
+  | { readonly _tag: "Conflict" | "Gone"; readonly id: string }
 
 export interface ClaimRequest {
   readonly lease: Lease
@@ -44,13 +72,20 @@ export interface ClaimRequest {
   /** Milliseconds: also claims what becomes claimable within this time. */
   readonly ahead: Millis
   readonly limit: number
+  /** How many one-shots that are due may be marked as started by the claim itself; default: none. */
+  readonly start?: number | undefined
   /** Names of functions that must not be claimed now: capped, or their breaker is open. */
   readonly excludeFunctions: ReadonlyArray<string>
 }
 
+/**
+ * A claimed Task as it waits for its start. A long payload may be left out: the start mark gives the whole Task.
+ */
+export type ClaimedTask = Omit<ScheduledTask, "payload"> & { readonly payload: string | undefined }
+
 export interface Claimed {
-  /** In the order in which they are due. */
-  readonly tasks: ReadonlyArray<ScheduledTask>
+  /** In the order in which they are due; those that are `Running` carry their start mark already. */
+  readonly tasks: ReadonlyArray<ClaimedTask | RunningTask>
   /** When the earliest Task that is still unclaimed becomes claimable; `undefined` when there is none. */
   readonly nextAt: EpochMillis | undefined
 }
@@ -60,9 +95,11 @@ export interface StartMark {
   readonly token: number
   /** For an occurrence of an anchored schedule: stored with the start (or the skip). */
   readonly successor: Successor | undefined
+  /** The Task as the claim gave it: spares the store reading it back. */
+  readonly claimed?: ClaimedTask | undefined
 }
 
-/** `next` is the successor, claimed by the writer, if it was stored. */
+/** `next` is the successor, if it was stored; claimed by the writer if it becomes claimable soon enough. */
 export type StartVerdict =
   | { readonly _tag: "Started"; readonly task: RunningTask; readonly next: ScheduledTask | undefined }
   | { readonly _tag: "Skipped"; readonly task: SkippedTask; readonly next: ScheduledTask | undefined }
@@ -72,6 +109,8 @@ export type StartVerdict =
 /** An attempt's end, with the successor of a `spaced` occurrence. */
 export interface SettleRequest extends Settlement {
   readonly successor: Successor | undefined
+  /** The Task as its start mark gave it: spares the store reading it back. */
+  readonly running?: RunningTask | undefined
 }
 
 export type SettleVerdict =
@@ -142,10 +181,10 @@ export type TaskChangeKind =
   | "skipped"
 
 export interface TaskChange {
-  /** Grows by one with every change in this store: a gap tells a reader that it missed some. */
+  /** Grows by one with every change that this store learns of: a gap tells a reader that it missed some. */
   readonly sequence: number
   readonly kind: TaskChangeKind
-  /** The Task right after the change. */
+  /** The Task right after the change; one that another instance has made may have gone further meanwhile. */
   readonly task: Task
 }
 
@@ -167,6 +206,26 @@ export interface PruneRequest {
   readonly limit: number
 }
 
+/** A Task as somebody holds it: a write under another token is refused. */
+export interface Held {
+  readonly id: TaskId
+  readonly token: number
+}
+
+/** How much is due and waits to be claimed. */
+export interface Backlog {
+  readonly due: number
+  readonly oldestDueAt: EpochMillis | undefined
+}
+
+/**
+ * Something another instance has done that is worth a look now and not only at the next poll: there is work to claim, or
+ * a Task has been cancelled. A hint may be lost or come for nothing.
+ */
+export type Hint =
+  | { readonly _tag: "Work"; readonly claimableAt: EpochMillis }
+  | { readonly _tag: "Cancelled"; readonly ids: ReadonlyArray<TaskId> }
+
 /** What a dead owner left behind, or what an owner no longer knows of. */
 export interface Reaped {
   /** Claims that are free again. */
@@ -186,16 +245,21 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
 
   // Leases. A lease that has ended is never revived: `renewLease` fails with `LeaseLost`.
 
-  readonly openLease: (instanceId: InstanceId, duration: Millis) => Io<Lease>
-  readonly renewLease: (lease: Lease, duration: Millis) => Io<Lease>
+  readonly openLease: (instanceId: InstanceId, duration: Millis) => Io<Heartbeat>
+  readonly renewLease: (lease: Lease, duration: Millis) => Io<Heartbeat>
   readonly closeLease: (lease: Lease) => Io<void>
 
   // Tasks
 
-  /** Stores Tasks; one verdict each, in order. Repeatable: an id that is there is `Present`. */
+  /**
+   * Stores Tasks; one verdict each, in order. Repeatable: an id that is there is `Present`.
+   *
+   * @param keys the idempotency key of each Task, in order, where it has one
+   */
   readonly insert: (
     tasks: ReadonlyArray<ScheduledTask>,
-    claim: ClaimOnInsert | undefined
+    claim: ClaimOnInsert | undefined,
+    keys?: ReadonlyArray<IdempotencyKey | undefined>
   ) => Io<ReadonlyArray<InsertVerdict>>
 
   /** Takes what is due, in order of `claimableAt`. No Task is given to two callers. */
@@ -208,11 +272,7 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
   readonly settle: (lease: Lease, settlements: ReadonlyArray<SettleRequest>) => Io<ReadonlyArray<SettleVerdict>>
 
   /** Gives claimed Tasks back that have not started; those that are no longer the caller's are passed over. */
-  readonly release: (
-    lease: Lease,
-    tasks: ReadonlyArray<{ readonly id: TaskId; readonly token: number }>,
-    claimableAt: EpochMillis
-  ) => Io<void>
+  readonly release: (lease: Lease, tasks: ReadonlyArray<Held>, claimableAt: EpochMillis) => Io<void>
 
   /** Cancels what is live; once it has answered, no start mark is accepted any more for what it cancelled. */
   readonly cancel: (lease: Lease, target: CancelTarget, now: EpochMillis) => Io<Cancelled>
@@ -220,8 +280,11 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
   /** Frees what owners without a living lease hold. */
   readonly reap: (lease: Lease, limit: number) => Io<Reaped>
 
-  /** Frees what the caller owns in the store but does not know of. */
-  readonly reconcileOwn: (lease: Lease, known: ReadonlySet<TaskId>) => Io<Reaped>
+  /** What the caller owns in the store but does not know of: a reply was lost, or it is still under way. */
+  readonly forgotten: (lease: Lease, known: ReadonlySet<TaskId>) => Io<ReadonlyArray<Held>>
+
+  /** Frees what the caller owns and has forgotten; a Task under another token is passed over. */
+  readonly reconcile: (lease: Lease, forgotten: ReadonlyArray<Held>) => Io<Reaped>
 
   readonly get: (id: TaskId) => Io<Option.Option<Task>>
 
@@ -239,6 +302,18 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
    */
   readonly changes: (after: number | "latest") => Io<Changes>
 
+  /** What other instances have done; empty where nobody else can. */
+  readonly hints: Stream.Stream<Hint>
+
+  /** Whether hints are known to arrive; if not, others' work is found by looking only. */
+  readonly hintsGetThrough: () => boolean
+
+  /** How much is due and unclaimed at `now`; counted up to 100,000. */
+  readonly backlog: (now: EpochMillis) => Io<Backlog>
+
+  /** What operators want to know of the store as it is now, such as whether hints get through. */
+  readonly details: Effect.Effect<Readonly<Record<string, string>>>
+
   /** Removes finished Tasks that are too old or too many, oldest first; answers how many. */
   readonly prune: (request: PruneRequest) => Io<number>
 
@@ -248,8 +323,9 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
   readonly insertSchedule: (
     schedule: TaskSchedule,
     first: ScheduledTask,
-    claim: ClaimOnInsert | undefined
-  ) => Io<{ readonly schedule: TaskSchedule; readonly first: InsertVerdict }>
+    claim: ClaimOnInsert | undefined,
+    key?: IdempotencyKey | undefined
+  ) => Io<InsertScheduleVerdict>
 
   readonly getSchedule: (id: TaskScheduleId) => Io<Option.Option<TaskSchedule>>
 

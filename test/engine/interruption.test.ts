@@ -9,7 +9,7 @@ const slowToAnswer = storeWith((memory) => {
   const late = <A, E>(write: Effect.Effect<A, E>) => Effect.zipLeft(write, Effect.sleep("1 second"))
   return {
     insert: (tasks, claim) => late(memory.insert(tasks, claim)),
-    insertSchedule: (schedule, first, claim) => late(memory.insertSchedule(schedule, first, claim)),
+    insertSchedule: (...args) => late(memory.insertSchedule(...args)),
     cancel: (lease, target, now) => late(memory.cancel(lease, target, now))
   }
 })

@@ -158,7 +158,8 @@ describe("the fiber of a schedule", () => {
       const task = { id: "a", scheduleId: id, dueAt: 0 } as unknown as ScheduledTask
       const drivers = yield* makeScheduleDrivers(clock, 600_000, (occurrence) => {
         handed.push(occurrence.dueAt)
-        drivers.followed("end", occurrence, { ...occurrence, dueAt: occurrence.dueAt + 10_000 })
+        const ended = occurrence as ScheduledTask
+        drivers.followed("end", ended, { ...ended, dueAt: ended.dueAt + 10_000 })
       })
       drivers.start(id, { _tag: "Spaced", v: 1, interval: 10_000 }, task)
       yield* TestClock.adjust("15 seconds")

@@ -8,13 +8,14 @@ import { counts, engine, instants, job, settleDown } from "./support.ts"
 describe("at scale", () => {
   it("to cancel a schedule is not to walk through all Tasks there are", () => {
     const store = new MemoryStore()
-    const lease = store.openLease(anInstanceId(), Infinity)
+    const lease = store.openLease(anInstanceId(), Infinity, t0)
     for (let i = 0; i < 100; i++) store.insert(aTask(), undefined)
     const schedule = aSchedule()
-    const { first } = store.insertSchedule(schedule, occurrenceOf(schedule), undefined)
+    const stored = store.insertSchedule(schedule, occurrenceOf(schedule), undefined, undefined)
+    if (stored._tag !== "Inserted") assert.fail(`expected Inserted, got ${stored._tag}`)
     store.tasks.values = () => assert.fail("walks through all Tasks")
     const cancelled = store.cancel(lease, { _tag: "Schedule", id: schedule.id }, t0)
-    assert.deepStrictEqual(cancelled.tasks.map((task) => task.id), [first.task.id])
+    assert.deepStrictEqual(cancelled.tasks.map((task) => task.id), [stored.first.id])
     assert.deepStrictEqual(cancelled.schedules.map(({ status }) => status), ["Cancelled"])
     assert.deepStrictEqual(store.cancel(lease, { _tag: "Schedule", id: schedule.id }, t0).tasks, [])
   })

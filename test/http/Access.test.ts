@@ -72,6 +72,7 @@ describe("a server with a key", () => {
         ["POST", "/schedule"],
         ["POST", "/createAndSchedule"],
         ["POST", "/cancel/a"],
+        ["GET", "/metrics"],
         ["GET", "/openapi.json"],
         ["GET", "/docs"],
         ["GET", "/nope"],

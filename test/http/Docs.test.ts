@@ -41,7 +41,8 @@ describe("GET /openapi.json", () => {
         "get /status/{name}",
         "post /cancel/{name}",
         "get /healthz",
-        "get /readyz"
+        "get /readyz",
+        "get /metrics"
       ])
       expect(spec.paths["/list"]?.["get"]?.parameters.map(({ name }) => name)).toEqual(["limit", "cursor"])
       expect(spec.paths["/status/{name}"]?.["get"]?.parameters.map(({ name }) => name)).toEqual(["name"])
@@ -50,7 +51,8 @@ describe("GET /openapi.json", () => {
       for (const [path, methods] of Object.entries(spec.paths)) {
         for (const { responses } of Object.values(methods)) {
           for (const [status, { content = {} }] of Object.entries(responses)) {
-            const type = Number(status) < 400 ? "application/json" : "application/problem+json"
+            const answer = path === "/metrics" ? "text/plain; version=0.0.4; charset=utf-8" : "application/json"
+            const type = Number(status) < 400 ? answer : "application/problem+json"
             expect([path, status, Object.keys(content)]).toEqual([path, status, [type]])
           }
         }

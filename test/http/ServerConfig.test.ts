@@ -68,6 +68,7 @@ describe("the environment", () => {
           ["HOST", "http://x/", "expected an address or a name without a port, got \"http://x/\""],
           ["INSECURE_NO_AUTH", "yes", "expected 1 or 0, got \"yes\""],
           ["LAMBDA", "gcp", "expected aws or local, got \"gcp\""],
+          ["LOG_FORMAT", "xml", "expected json or pretty, got \"xml\""],
           ["CONCURRENCY", "0", "expected a whole number from 1 to 10000, got \"0\""],
           ["SHUTDOWN_GRACE", "-5 seconds", "expected a duration such as 30 seconds or PT30S, got \"-5 seconds\""],
           [

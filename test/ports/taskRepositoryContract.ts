@@ -6,6 +6,7 @@
  *   layer: MemoryTaskRepository.layer,
  *   clock: "test",
  *   elapse: TestClock.adjust,
+ *   leaseDuration: 6_000,
  *   changesKept: 10_000,
  *   randomRuns: 300
  * })

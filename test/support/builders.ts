@@ -97,7 +97,12 @@ export const occurrenceOf = (schedule: TaskSchedule, nominalAt: number = schedul
 /** What follows an occurrence, planned at `now`. */
 export const successorOf = (schedule: TaskSchedule, nominalAt: number, now: number = nominalAt): Successor => {
   const next = nextOccurrence(schedule.recurrence, nominalAt, now)
-  return { task: occurrenceOf(schedule, next.nominalAt), missed: next.missed, revision: schedule.revision }
+  return {
+    task: occurrenceOf(schedule, next.nominalAt),
+    missed: next.missed,
+    revision: schedule.revision,
+    claimUntil: Infinity
+  }
 }
 
 /** The end of an attempt, with nothing more to say. */

@@ -1,16 +1,19 @@
 /** The `LambdaClient` of this machine: handlers run in child processes of this one. */
-import { Clock, Effect, Layer } from "effect"
+import { Clock, Effect, Layer, Option } from "effect"
 import type { DeployedFunction } from "../../domain/Deployment.ts"
 import { bodyFromBytes, InvocationError } from "../../domain/Invocation.ts"
 import type { InvocationResult } from "../../domain/Invocation.ts"
 import { packageFunction } from "../../packaging/Package.ts"
+import { FunctionStore } from "../../ports/FunctionStore.ts"
 import { LambdaClient } from "../../ports/LambdaClient.ts"
 import type { InvokeRequest } from "../../ports/LambdaClient.ts"
 import type { LocalRuntime } from "./LocalRuntime.ts"
-import { makeLocalRuntime, sameSettings } from "./LocalRuntime.ts"
+import { makeLocalRuntime, samePackage } from "./LocalRuntime.ts"
 import { defaultSettings } from "./LocalSettings.ts"
 import type { LocalSettings } from "./LocalSettings.ts"
 import type { Outcome } from "./Outcome.ts"
+import { makeSharedFunctions } from "./SharedFunctions.ts"
+import type { Functions } from "./SharedFunctions.ts"
 
 const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
 
@@ -53,9 +56,23 @@ const noSlot = ({ target, timeout }: InvokeRequest) =>
 const noAnswer = ({ target, timeout }: InvokeRequest) =>
   new InvocationError({ reason: "NoAnswer", message: `Function ${target.name} did not answer within ${timeout} ms` })
 
-const invokeOn = (runtime: LocalRuntime) =>
+/** Functions that live as long as this process. */
+const functionsOfOurOwn = (runtime: LocalRuntime): Functions => ({
+  refresh: () => Effect.void,
+  deploy: Effect.fnUntraced(function*(functionPackage) {
+    const previous = runtime.find(functionPackage.settings.name)?.functionPackage
+    if (previous !== undefined && samePackage(previous, functionPackage)) return "unchanged"
+    const { active } = yield* runtime.install(functionPackage)
+    yield* active
+    return previous === undefined ? "created" : "updated"
+  }),
+  remove: runtime.remove
+})
+
+const invokeOn = (runtime: LocalRuntime, functions: Functions) =>
   Effect.fnUntraced(function*(request: InvokeRequest) {
     const { clientContext, notAfter, payload, target, timeout, type } = request
+    yield* functions.refresh(target.name, timeout)
     let isSent = false
     const beforeSend = Effect.flatMap(Clock.currentTimeMillis, (now) => {
       if (now > notAfter) return tooLate
@@ -86,21 +103,16 @@ const invokeOn = (runtime: LocalRuntime) =>
 const make = (options: Partial<LocalSettings>) =>
   Effect.gen(function*() {
     const runtime = yield* makeLocalRuntime({ ...defaultSettings, ...options })
+    const store = Option.getOrUndefined(yield* Effect.serviceOption(FunctionStore))
+    const functions = store === undefined ? functionsOfOurOwn(runtime) : yield* makeSharedFunctions(store, runtime)
 
     const deploy: LambdaClient["Type"]["deploy"] = Effect.fn("LocalLambdaClient.deploy")(function*(fn) {
       const functionPackage = yield* packageFunction(fn)
       const { codeSha256, settings } = functionPackage
-      const previous = runtime.find(settings.name)
-      const isUnchanged = previous?.functionPackage.codeSha256 === codeSha256 &&
-        sameSettings(previous.functionPackage.settings, settings)
-      if (!isUnchanged) {
-        const { active } = yield* runtime.install(functionPackage)
-        yield* active
-      }
       const deployed: DeployedFunction = {
         target: { name: settings.name, arn: undefined, qualifier: undefined, timeout: settings.timeout },
         codeSha256,
-        change: isUnchanged ? "unchanged" : previous === undefined ? "created" : "updated"
+        change: yield* functions.deploy(functionPackage)
       }
       return deployed
     })
@@ -109,14 +121,16 @@ const make = (options: Partial<LocalSettings>) =>
       description: `this machine (child processes, Node ${process.versions.node})`,
       region: undefined,
       deploy,
-      invoke: invokeOn(runtime),
-      remove: Effect.fn("LocalLambdaClient.remove")(runtime.remove)
+      invoke: invokeOn(runtime, functions),
+      remove: Effect.fn("LocalLambdaClient.remove")(functions.remove)
     })
   })
 
 /**
- * Runs functions on this machine, each call in a child process of its own that is used again while warm. Functions
- * live as long as the Layer: closing its scope ends their processes and removes their files.
+ * Runs functions on this machine, each call in a child process of its own that is used again while warm. Closing the
+ * Layer's scope ends their processes and removes their files. Functions live as long as the Layer; where there is a
+ * `FunctionStore`, they live in it, and every LocalLambdaClient on that store runs them, a change by another within a
+ * second.
  *
  * Handlers are held by Node's permission model, by limits of the system, and as root by another user: a seat belt for
  * code you trust, not a sandbox.

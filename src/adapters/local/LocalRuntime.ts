@@ -80,8 +80,9 @@ const tooLarge = (invocation: LocalInvocation): InvocationError | undefined => {
 
 const empty: Omit<Outcome, "requestId"> = { body: Buffer.alloc(0), functionError: undefined, timedOut: false, log: "" }
 
-/** Whether two functions' settings are the same, secrets included. */
-export const sameSettings = (a: FunctionSettings, b: FunctionSettings): boolean => shape(a) === shape(b)
+/** Whether two functions are the same: code and settings, secrets included. */
+export const samePackage = (a: FunctionPackage, b: FunctionPackage): boolean =>
+  a.codeSha256 === b.codeSha256 && shape(a.settings) === shape(b.settings)
 
 const sorted = (record: Readonly<Record<string, unknown>>) =>
   Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1))

@@ -3,20 +3,26 @@
  * transaction: it runs without giving way, so nobody sees half of it.
  */
 import { Heap } from "../../domain/Heap.ts"
-import type { InstanceId, TaskId, TaskScheduleId } from "../../domain/Ids.ts"
+import type { InstanceId } from "../../domain/Ids.ts"
+import { TaskId, TaskScheduleId } from "../../domain/Ids.ts"
 import type { CancelledTask, FinishedTask, RunningTask, ScheduledTask, Task } from "../../domain/Task.ts"
 import { isFinished } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
-import type { Successor, TaskSchedule } from "../../domain/TaskSchedule.ts"
-import { advance, countRun } from "../../domain/TaskSchedule.ts"
+import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
-import { onOverlap } from "../../policies/overlap.ts"
+import type { Followed } from "../../policies/occurrences.ts"
+import { asStored, begin, follow } from "../../policies/occurrences.ts"
 import type {
+  Backlog,
   Cancelled,
   CancelTarget,
   Claimed,
   ClaimOnInsert,
   ClaimRequest,
+  Heartbeat,
+  Held,
+  IdempotencyKey,
+  InsertScheduleVerdict,
   InsertVerdict,
   Lease,
   PruneRequest,
@@ -27,7 +33,8 @@ import type {
   StartVerdict,
   TaskChangeKind
 } from "../../ports/TaskRepository.ts"
-import { ChangeLog } from "./ChangeLog.ts"
+import { ChangeLog } from "../../ports/ChangeLog.ts"
+import { IdempotencyKeys } from "./IdempotencyKeys.ts"
 import { NewestFirst } from "./NewestFirst.ts"
 
 interface ScheduleEntry {
@@ -46,6 +53,7 @@ export class MemoryStore {
   readonly schedules = new NewestFirst<TaskScheduleId, ScheduleEntry>()
   readonly changes = new ChangeLog()
   private readonly leases = new Map<InstanceId, EpochMillis>()
+  private readonly keys = new IdempotencyKeys()
   /** What nobody owns. An entry that is no longer the Task's current state is stale and passed over. */
   private readonly unowned = new Heap<ScheduledTask>(isDueBefore)
   private stale = 0
@@ -55,14 +63,21 @@ export class MemoryStore {
 
   // Leases
 
-  openLease(instanceId: InstanceId, expiresAt: EpochMillis): Lease {
+  openLease(instanceId: InstanceId, expiresAt: EpochMillis, now: EpochMillis): Heartbeat {
     this.leases.set(instanceId, expiresAt)
-    return { instanceId, expiresAt }
+    const others = [...this.leases].filter(([other]) => other !== instanceId)
+    return {
+      instanceId,
+      expiresAt,
+      storeNow: now,
+      others: others.filter(([, ends]) => ends > now).length,
+      nextExpiry: others.length === 0 ? undefined : Math.min(...others.map(([, ends]) => ends))
+    }
   }
 
   /** `undefined` when it has ended already: an ended lease is never revived. */
-  renewLease(lease: Lease, expiresAt: EpochMillis, now: EpochMillis): Lease | undefined {
-    return this.isLeaseAlive(lease.instanceId, now) ? this.openLease(lease.instanceId, expiresAt) : undefined
+  renewLease(lease: Lease, expiresAt: EpochMillis, now: EpochMillis): Heartbeat | undefined {
+    return this.isLeaseAlive(lease.instanceId, now) ? this.openLease(lease.instanceId, expiresAt, now) : undefined
   }
 
   closeLease(lease: Lease): void {
@@ -76,20 +91,29 @@ export class MemoryStore {
 
   // Tasks
 
-  insert(task: ScheduledTask, claim: ClaimOnInsert | undefined): InsertVerdict {
-    const present = this.tasks.get(task.id)
+  insert(task: ScheduledTask, claim: ClaimOnInsert | undefined, key?: IdempotencyKey): InsertVerdict {
+    const before = this.keys.find(key)
+    if (before?._tag === "Conflict") return { _tag: "Conflict", id: before.id }
+    const present = this.tasks.get(before === undefined ? task.id : TaskId.make(before.id))
     if (present !== undefined) return { _tag: "Present", task: present }
+    if (before !== undefined) return { _tag: "Gone", id: before.id }
+    this.keys.note(key, task.id)
+    return { _tag: "Inserted", task: this.store(task, claim) }
+  }
+
+  private store(task: ScheduledTask, claim: ClaimOnInsert | undefined): ScheduledTask {
     const claimed = claim !== undefined && task.claimableAt <= claim.until
       ? TaskLifecycle.claim(task, claim.lease.instanceId)
       : undefined
     const stored = claimed ?? task
     this.put(stored, "scheduled")
-    return { _tag: "Inserted", task: stored }
+    return stored
   }
 
   claimDue(request: ClaimRequest): Claimed {
     const until = request.now + request.ahead
-    const tasks: Array<ScheduledTask> = []
+    const tasks: Array<ScheduledTask | RunningTask> = []
+    let startable = request.start ?? 0
     const excluded: Array<ScheduledTask> = []
     for (let next = this.firstUnowned(); next !== undefined; next = this.firstUnowned()) {
       if (next.claimableAt > until || tasks.length >= request.limit) break
@@ -99,10 +123,13 @@ export class MemoryStore {
         continue
       }
       const claimed = TaskLifecycle.claim(next, request.lease.instanceId)
-      if (claimed !== undefined) {
-        this.put(claimed, undefined)
-        tasks.push(claimed)
-      }
+      if (claimed === undefined) continue
+      const started = startable > 0 && claimed.claimableAt <= request.now && claimed.scheduleId === undefined
+        ? TaskLifecycle.start(claimed, request.lease.instanceId, claimed.token, request.now)
+        : undefined
+      if (started !== undefined) startable--
+      this.put(started ?? claimed, started && "started")
+      tasks.push(started ?? claimed)
     }
     for (const task of excluded) this.unowned.push(task)
     return { tasks, nextAt: this.firstUnowned()?.claimableAt }
@@ -110,23 +137,17 @@ export class MemoryStore {
 
   start(lease: Lease, mark: StartMark, now: EpochMillis): StartVerdict {
     const task = this.tasks.get(mark.id)
-    const started = task && TaskLifecycle.start(task, lease.instanceId, mark.token, now)
-    if (task === undefined || started === undefined) return { _tag: "Fenced" }
-    const entry = this.scheduleOf(task)
-    if (entry === undefined || entry.underWay.has(task.id)) {
-      this.put(started, "started")
-      return { _tag: "Started", task: started, next: undefined }
-    }
-    if (onOverlap(entry.schedule.recurrence, entry.underWay.size) === "skip") {
-      const skipped = TaskLifecycle.skip(task, lease.instanceId, mark.token, "overlap", now)
-      if (skipped === undefined) return { _tag: "Fenced" }
-      this.put(skipped, "skipped")
-      return { _tag: "Skipped", task: skipped, next: this.follow(entry, task, mark.successor, lease) }
-    }
-    entry.schedule = countRun(entry.schedule)
-    entry.underWay.add(task.id)
-    this.put(started, "started")
-    return { _tag: "Started", task: started, next: this.follow(entry, task, mark.successor, lease) }
+    const entry = task && this.scheduleOf(task)
+    const state = entry && { schedule: entry.schedule, othersUnderWay: entry.underWay.size }
+    const begun = task && begin(task, state, lease.instanceId, mark, now)
+    if (begun === undefined) return { _tag: "Fenced" }
+    const skipped = begun.task.status === "Skipped"
+    this.put(begun.task, skipped ? "skipped" : "started")
+    if (!skipped) entry?.underWay.add(begun.task.id)
+    const next = begun.followed && this.followed(entry, begun.followed, lease)
+    return begun.task.status === "Skipped"
+      ? { _tag: "Skipped", task: begun.task, next }
+      : { _tag: "Started", task: begun.task, next }
   }
 
   settle(lease: Lease, request: SettleRequest): SettleVerdict {
@@ -135,7 +156,8 @@ export class MemoryStore {
     if (settled === undefined) return { _tag: "Fenced" }
     this.put(settled, changeKinds[request.to._tag])
     const entry = this.scheduleOf(settled)
-    return { _tag: "Accepted", task: settled, next: entry && this.follow(entry, settled, request.successor, lease) }
+    const next = entry && this.followed(entry, follow(entry.schedule, settled, request.successor), lease)
+    return { _tag: "Accepted", task: settled, next }
   }
 
   release(lease: Lease, id: TaskId, token: number, claimableAt: EpochMillis): void {
@@ -155,7 +177,7 @@ export class MemoryStore {
         return {
           tasks: [cancelled],
           schedules: [],
-          next: entry && this.follow(entry, cancelled, target.successor, lease)
+          next: entry && this.followed(entry, follow(entry.schedule, cancelled, target.successor), lease)
         }
       }
       case "Schedule":
@@ -165,6 +187,16 @@ export class MemoryStore {
       case "Named":
         return this.cancelAll(now, (work) => work.name === target.name)
     }
+  }
+
+  forgotten(owner: InstanceId, known: ReadonlySet<TaskId>): Array<Held> {
+    return Array.from(this.tasks.values()).filter((task) => task.owner === owner && !known.has(task.id))
+  }
+
+  backlog(now: EpochMillis): Backlog {
+    const oldestDueAt = this.firstUnowned()?.claimableAt
+    const due = this.unowned.values().filter((task) => task.claimableAt <= now && this.tasks.get(task.id) === task).length
+    return { due, oldestDueAt: due === 0 ? undefined : oldestDueAt }
   }
 
   /** Takes over what the owners that `isGone` names still hold. */
@@ -184,6 +216,7 @@ export class MemoryStore {
   }
 
   prune(request: PruneRequest): number {
+    this.keys.prune(request.now)
     let removed = 0
     while (removed < request.limit && this.finishedHead < this.finished.length) {
       const id = this.finished[this.finishedHead] as TaskId
@@ -191,6 +224,7 @@ export class MemoryStore {
       const tooMany = this.finished.length - this.finishedHead > request.maxCount
       if (!tooMany && request.now - task.finishedAt <= request.maxAge) break
       this.tasks.delete(id)
+      this.keys.noteRemoved(id, request.now)
       this.finishedHead++
       removed++
     }
@@ -206,30 +240,29 @@ export class MemoryStore {
   insertSchedule(
     schedule: TaskSchedule,
     first: ScheduledTask,
-    claim: ClaimOnInsert | undefined
-  ): { readonly schedule: TaskSchedule; readonly first: InsertVerdict } {
-    const present = this.schedules.get(schedule.id)
-    if (present === undefined) this.schedules.set(schedule.id, { schedule, live: new Set(), underWay: new Set() })
-    return { schedule: present?.schedule ?? schedule, first: this.insert(first, claim) }
+    claim: ClaimOnInsert | undefined,
+    key: IdempotencyKey | undefined
+  ): InsertScheduleVerdict {
+    const before = this.keys.find(key)
+    if (before?._tag === "Conflict") return { _tag: "Conflict", id: before.id }
+    const present = this.schedules.get(before === undefined ? schedule.id : TaskScheduleId.make(before.id))
+    if (present !== undefined) return { _tag: "Present", schedule: present.schedule }
+    this.keys.note(key, schedule.id)
+    this.schedules.set(schedule.id, { schedule, live: new Set(), underWay: new Set() })
+    return { _tag: "Inserted", schedule, first: this.store(first, claim) }
   }
 
   private scheduleOf(task: Task): ScheduleEntry | undefined {
     return task.scheduleId === undefined ? undefined : this.schedules.get(task.scheduleId)
   }
 
-  /** Stores an occurrence's successor for the writer, if the schedule agrees. */
-  private follow(
-    entry: ScheduleEntry,
-    occurrence: Task,
-    successor: Successor | undefined,
-    lease: Lease
-  ): ScheduledTask | undefined {
-    if (successor === undefined) return undefined
-    const advanced = advance(entry.schedule, occurrence.nominalAt, successor)
-    entry.schedule = advanced.schedule
-    if (!advanced.store) return undefined
-    const verdict = this.insert(successor.task, { lease, until: Infinity })
-    return verdict._tag === "Inserted" ? verdict.task : undefined
+  /** Stores what has become of a schedule, and the occurrence that follows, for the writer. */
+  private followed(entry: ScheduleEntry | undefined, { next, schedule }: Followed, lease: Lease): ScheduledTask | undefined {
+    if (entry !== undefined) entry.schedule = schedule
+    if (next === undefined || this.tasks.get(next.task.id) !== undefined) return undefined
+    const stored = asStored(next, lease.instanceId)
+    this.put(stored, "scheduled")
+    return stored
   }
 
   private cancelTask(task: Task, now: EpochMillis): CancelledTask | undefined {

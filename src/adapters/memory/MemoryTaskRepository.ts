@@ -1,7 +1,8 @@
 /** The store in this process's memory: everything is lost when the process ends. */
 import type { Context } from "effect"
-import { Effect, Layer, Option, Ref, Schema } from "effect"
+import { Effect, Layer, Option, Ref, Schema, Stream } from "effect"
 import { InvalidInput, TaskRepositoryError } from "../../domain/Errors.ts"
+import type { InstanceId } from "../../domain/Ids.ts"
 import { TaskId, TaskScheduleId } from "../../domain/Ids.ts"
 import type { Task } from "../../domain/Task.ts"
 import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
@@ -62,7 +63,7 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
     shared: false,
     description: "memory (lost when this process ends)",
 
-    openLease: (instanceId, duration) => transactAt((store, now) => store.openLease(instanceId, now + duration)),
+    openLease: (instanceId, duration) => transactAt((store, now) => store.openLease(instanceId, now + duration, now)),
 
     renewLease: (lease, duration) =>
       Effect.flatMap(
@@ -80,7 +81,8 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
 
     closeLease: (lease) => transact((store) => store.closeLease(lease)),
 
-    insert: (tasks, claim) => transact((store) => tasks.map((task) => store.insert(task, claim))),
+    insert: (tasks, claim, keys) =>
+      transact((store) => tasks.map((task, index) => store.insert(task, claim, keys?.[index]))),
 
     claimDue: (request) =>
       transactAt((store, now) =>
@@ -109,10 +111,15 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
         store.takeOver(lease.instanceId, (_, owner) => !store.isLeaseAlive(owner, now), limit)
       ),
 
-    reconcileOwn: (lease, known) =>
-      transact((store) =>
-        store.takeOver(lease.instanceId, (task, owner) => owner === lease.instanceId && !known.has(task.id), Infinity)
-      ),
+    forgotten: (lease, known) => transact((store) => store.forgotten(lease.instanceId, known)),
+
+    reconcile: (lease, forgotten) =>
+      transact((store) => {
+        const tokens = new Map(forgotten.map(({ id, token }) => [id, token]))
+        const isForgotten = (task: Task, owner: InstanceId) =>
+          owner === lease.instanceId && tokens.get(task.id) === task.token
+        return store.takeOver(lease.instanceId, isForgotten, Infinity)
+      }),
 
     get: (id) => transact((store) => Option.fromNullable(store.tasks.get(id))),
 
@@ -124,9 +131,18 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
 
     changes: (after) => Effect.flatMap(Ref.get(ref), (store) => store.changes.read(after)),
 
+    hints: Stream.never,
+
+    hintsGetThrough: () => true,
+
+    backlog: (now) => transact((store) => store.backlog(now)),
+
+    details: Effect.succeed({ store: "memory" }),
+
     prune: (request) => transact((store) => store.prune(request)),
 
-    insertSchedule: (schedule, first, claim) => transact((store) => store.insertSchedule(schedule, first, claim)),
+    insertSchedule: (schedule, first, claim, key) =>
+      transact((store) => store.insertSchedule(schedule, first, claim, key)),
 
     getSchedule: (id) => transact((store) => Option.fromNullable(store.schedules.get(id)?.schedule)),
 

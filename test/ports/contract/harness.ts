@@ -5,7 +5,7 @@ import { Effect, Option } from "effect"
 import type { TaskId } from "../../../src/domain/Ids.ts"
 import type { RunningTask, ScheduledTask, Task } from "../../../src/domain/Task.ts"
 import type { Successor, TaskSchedule } from "../../../src/domain/TaskSchedule.ts"
-import type { Claimed, Lease, TaskChange } from "../../../src/ports/TaskRepository.ts"
+import type { Claimed, Held, InsertVerdict, Lease, TaskChange } from "../../../src/ports/TaskRepository.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
 import { anInstanceId, t0 } from "../../support/builders.ts"
 
@@ -16,6 +16,8 @@ export interface TaskRepositoryHarness<E = unknown> {
   readonly clock: "test" | "live"
   /** Lets milliseconds pass on the clock by which the store judges leases. */
   readonly elapse: (millis: number) => Effect.Effect<void>
+  /** Milliseconds that the tests' leases last. */
+  readonly leaseDuration: number
   /** How many changes the store keeps at least, when it keeps them by number. */
   readonly changesKept: number | undefined
   /** How many random sequences of calls to try; a store of its own for each. */
@@ -33,16 +35,14 @@ export interface Suite {
   readonly end: (repository: Repository, lease: Lease) => Effect.Effect<void, unknown>
 }
 
-export const leaseDuration = 6_000
-
 export const suiteOf = (harness: TaskRepositoryHarness): Suite => {
   const run = harness.clock === "test" ? it.effect : it.live
   return {
     harness,
     test: (title, body) => run(title, () => Effect.flatMap(TaskRepository, body).pipe(Effect.provide(harness.layer))),
-    open: (repository) => repository.openLease(anInstanceId(), leaseDuration),
+    open: (repository) => repository.openLease(anInstanceId(), harness.leaseDuration),
     end: (repository, lease) =>
-      Number.isFinite(lease.expiresAt) ? harness.elapse(leaseDuration + 1) : repository.closeLease(lease)
+      Number.isFinite(lease.expiresAt) ? harness.elapse(harness.leaseDuration + 1) : repository.closeLease(lease)
   }
 }
 
@@ -50,7 +50,7 @@ export const suiteOf = (harness: TaskRepositoryHarness): Suite => {
 export const claimAll = (repository: Repository, lease: Lease, now: number = t0) =>
   repository.claimDue({ lease, now, ahead: 0, limit: 1_000, excludeFunctions: [] })
 
-export const idsOf = (of: Claimed | ReadonlyArray<Task>): ReadonlyArray<TaskId> =>
+export const idsOf = (of: Claimed | ReadonlyArray<{ readonly id: TaskId }>): ReadonlyArray<TaskId> =>
   ("tasks" in of ? of.tasks : of).map((task) => task.id)
 
 /** Stores and claims Tasks; answers them as the claimer holds them, in the given order. */
@@ -62,6 +62,12 @@ export const inserted = (repository: Repository, lease: Lease, tasks: ReadonlyAr
         if (verdict._tag !== "Inserted") return expect.fail(`expected Inserted, got ${verdict._tag}`)
         return verdict.task
       })
+  )
+
+/** The Tasks of verdicts that must have one each. */
+export const tasksOf = (verdicts: ReadonlyArray<InsertVerdict>): ReadonlyArray<Task> =>
+  verdicts.map((verdict) =>
+    verdict._tag === "Inserted" || verdict._tag === "Present" ? verdict.task : expect.fail(`got ${verdict._tag}`)
   )
 
 export const insertedOne = (repository: Repository, lease: Lease, task: ScheduledTask) =>
@@ -76,14 +82,8 @@ export const insertedSchedule = (
 ) =>
   Effect.map(
     repository.insertSchedule(schedule, first, { lease, until: Number.MAX_SAFE_INTEGER }),
-    (stored) =>
-      stored.first._tag === "Inserted" ? stored.first.task : expect.fail(`expected Inserted, got ${stored.first._tag}`)
+    (stored) => stored._tag === "Inserted" ? stored.first : expect.fail(`expected Inserted, got ${stored._tag}`)
   )
-
-export interface Held {
-  readonly id: TaskId
-  readonly token: number
-}
 
 /** One start mark's verdict. */
 export const startOne = (

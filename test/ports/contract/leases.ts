@@ -2,10 +2,12 @@ import { expect } from "@effect/vitest"
 import { Effect } from "effect"
 import type { TaskId } from "../../../src/domain/Ids.ts"
 import { anInstanceId, aTask, retrying, succeeded, t0 } from "../../support/builders.ts"
-import { claimAll, idsOf, inserted, insertedOne, leaseDuration, mustGet, started, startOne } from "./harness.ts"
+import { claimAll, idsOf, inserted, insertedOne, mustGet, started, startOne, tasksOf } from "./harness.ts"
 import type { Suite } from "./harness.ts"
 
 export const leasesContract = ({ end, harness, open, test }: Suite): void => {
+  const { leaseDuration } = harness
+
   test("a heartbeat keeps a lease for as long as it comes in time", (repository) =>
     Effect.gen(function*() {
       const instanceId = anInstanceId()
@@ -121,7 +123,7 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       const ghost = { instanceId: anInstanceId(), expiresAt: Infinity }
       const lease = yield* open(repository)
       const verdicts = yield* repository.insert([aTask(), aTask(), aTask()], { lease: ghost, until: t0 })
-      const claimed = verdicts.filter(({ task }) => task.owner !== undefined).length
+      const claimed = tasksOf(verdicts).filter(({ owner }) => owner !== undefined).length
       expect(yield* repository.reap(lease, 100)).toEqual({ released: claimed, orphans: [] })
     }))
 
@@ -169,7 +171,7 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       }
     }))
 
-  test("reconcileOwn frees what the caller owns and does not know of, and nothing else", (repository) =>
+  test("reconcile frees what the caller owns and does not know of, and nothing else", (repository) =>
     Effect.gen(function*() {
       const lease = yield* open(repository)
       const other = yield* open(repository)
@@ -184,8 +186,13 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       const lost = yield* started(repository, lease, begun)
       const runs = yield* started(repository, lease, knownBegun)
       const theirs = yield* insertedOne(repository, other, aTask())
+      const reconcile = () =>
+        Effect.flatMap(
+          repository.forgotten(lease, new Set([known.id, knownBegun.id])),
+          (found) => repository.reconcile(lease, found)
+        )
 
-      const { orphans, released } = yield* repository.reconcileOwn(lease, new Set([known.id, knownBegun.id]))
+      const { orphans, released } = yield* reconcile()
       expect(released).toBe(1)
       expect(orphans).toMatchObject([{ id: begun.id, status: "Running", owner: lease.instanceId }])
       expect(orphans[0]?.token).toBeGreaterThan(lost.task.token)
@@ -196,7 +203,6 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       // The lost fiber's own outcome, should it turn up after all, is refused; the orphan's counts.
       const verdicts = yield* repository.settle(lease, [succeeded(lost.task), succeeded(orphans[0] ?? lost.task)])
       expect(verdicts.map((verdict) => verdict._tag)).toEqual(["Fenced", "Accepted"])
-      expect(yield* repository.reconcileOwn(lease, new Set([known.id, knownBegun.id])))
-        .toEqual({ released: 0, orphans: [] })
+      expect(yield* reconcile()).toEqual({ released: 0, orphans: [] })
     }))
 }

@@ -1,7 +1,7 @@
 import { expect } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { aTarget, aTask, aTaskId, succeeded, t0 } from "../../support/builders.ts"
-import { claimAll, idsOf, inserted, insertedOne, mustGet, started } from "./harness.ts"
+import { claimAll, idsOf, inserted, insertedOne, mustGet, started, tasksOf } from "./harness.ts"
 import type { Suite } from "./harness.ts"
 
 /** Text that stores have been seen to change: each is valid JSON and must come back byte for byte. */
@@ -71,9 +71,10 @@ export const storingContract = ({ open, test }: Suite): void => {
       const lease = yield* open(repository)
       const [near, edge, far] = [aTask(), aTask({ dueAt: t0 + 1_000 }), aTask({ dueAt: t0 + 1_001 })]
       const verdicts = yield* repository.insert([near, edge, far], { lease, until: t0 + 1_000 })
-      expect(verdicts.map((verdict) => verdict.task.owner)).toEqual([lease.instanceId, lease.instanceId, undefined])
-      expect(verdicts.map((verdict) => verdict.task.token > 0)).toEqual([true, true, false])
-      for (const verdict of verdicts) expect(yield* mustGet(repository, verdict.task.id)).toEqual(verdict.task)
+      const tasks = tasksOf(verdicts)
+      expect(tasks.map((task) => task.owner)).toEqual([lease.instanceId, lease.instanceId, undefined])
+      expect(tasks.map((task) => task.token > 0)).toEqual([true, true, false])
+      for (const task of tasks) expect(yield* mustGet(repository, task.id)).toEqual(task)
       const other = yield* open(repository)
       expect(idsOf(yield* claimAll(repository, other, t0 + 60_000))).toEqual([far.id])
     }))

@@ -1,7 +1,7 @@
 /** The latest changes, in a ring: a reader that lags further behind is told so. */
 import { Effect } from "effect"
-import type { Task } from "../../domain/Task.ts"
-import type { Changes, TaskChange, TaskChangeKind } from "../../ports/TaskRepository.ts"
+import type { Task } from "../domain/Task.ts"
+import type { Changes, TaskChange, TaskChangeKind } from "./TaskRepository.ts"
 
 /** How many changes are kept: at least 10,000, a power of two. */
 const capacity = 16_384

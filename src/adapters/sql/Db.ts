@@ -1,0 +1,89 @@
+/** Statements and transactions of the store. None of them ever runs in a caller's transaction, but for `joined`. */
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import { TransactionConnection } from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
+import type { SqlError } from "@effect/sql/SqlError"
+import { Context, Effect, Option, Schedule } from "effect"
+import type { TaskRepositoryError } from "../../domain/Errors.ts"
+import { isConflict, storeError } from "./storeError.ts"
+
+export type Row = ReadonlyArray<unknown>
+
+/** Runs one statement; rows come as arrays, in the order of their columns. */
+export type Run = (text: string, params?: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Row>, SqlError>
+
+export interface Db {
+  readonly run: Run
+  /** All of it or nothing; again if another transaction stood in its way. A failed COMMIT may have taken effect. */
+  readonly transact: <A, E>(body: (run: Run) => Effect.Effect<A, E | SqlError>) => Effect.Effect<A, E | SqlError>
+  /** The transaction on this very client that the caller is in, if it is in one. */
+  readonly joined: Effect.Effect<Option.Option<Run>>
+}
+
+const runOn = (connection: Connection): Run => (text, params = []) =>
+  connection.executeValues(text, params) as Effect.Effect<ReadonlyArray<Row>, SqlError>
+
+/** Alone, with no transaction of anybody's around it. */
+const alone = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.mapInputContext(effect, (context: Context.Context<R>) => Context.omit(TransactionConnection)(context as any) as any)
+
+// Full jitter, so that those who stood in each other's way do not meet again.
+const afterConflict = Schedule.exponential("20 millis").pipe(
+  Schedule.jittered,
+  Schedule.intersect(Schedule.recurs(4))
+)
+
+export const onceMore = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.retry(effect, { schedule: afterConflict, while: isConflict })
+
+/** A failure of the database as one of the store. */
+export const asStoreError = <A, E, R>(
+  effect: Effect.Effect<A, E | SqlError, R>
+): Effect.Effect<A, Exclude<E, SqlError> | TaskRepositoryError, R> =>
+  Effect.mapError(
+    effect,
+    (error) => isSqlError(error) ? storeError(error) : error as Exclude<E, SqlError>
+  )
+
+const isSqlError = (error: unknown): error is SqlError => (error as { _tag?: unknown } | null)?._tag === "SqlError"
+
+export const makeDb = (client: PgClient): Db => {
+  const run: Run = (text, params = []) =>
+    alone(client.unsafe(text, params).values) as Effect.Effect<ReadonlyArray<Row>, SqlError>
+
+  const transact: Db["transact"] = (body) =>
+    Effect.scoped(Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(client.reserve, (connection) => {
+        const on = runOn(connection)
+        return Effect.zipRight(
+          on("BEGIN"),
+          Effect.matchCauseEffect(restore(body(on)), {
+            // What the rollback itself fails of ends the transaction as well.
+            onFailure: (cause) => Effect.zipRight(Effect.ignore(on("ROLLBACK")), Effect.failCause(cause)),
+            onSuccess: (value) => Effect.as(on("COMMIT"), value)
+          })
+        )
+      })
+    )).pipe(alone, onceMore)
+
+  // Each client has a class of connections of its own: that tells them apart, and costs no connection.
+  const { acquirer } = client.unsafe("") as unknown as { readonly acquirer: Effect.Effect<Connection, SqlError> }
+  const isOurs = (connection: Connection): Effect.Effect<boolean> =>
+    alone(acquirer).pipe(
+      Effect.map((own) => own.constructor === connection.constructor),
+      Effect.orElseSucceed(() => false)
+    )
+
+  return {
+    run,
+    transact,
+    joined: Effect.flatMap(
+      Effect.serviceOption(TransactionConnection),
+      Option.match({
+        onNone: () => Effect.succeedNone,
+        onSome: ([connection]) =>
+          Effect.map(isOurs(connection), (ours) => ours ? Option.some(runOn(connection)) : Option.none())
+      })
+    )
+  }
+}

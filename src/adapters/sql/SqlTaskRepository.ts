@@ -1,0 +1,375 @@
+/** The store on PostgreSQL: durable, shared by any number of instances, the same contract as in memory. */
+import { PgClient } from "@effect/sql-pg/PgClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { Context, Scope } from "effect"
+import { Deferred, Effect, Layer, Option, Schedule } from "effect"
+import { randomUUID } from "node:crypto"
+import type { InvalidInput } from "../../domain/Errors.ts"
+import { TaskRepositoryError } from "../../domain/Errors.ts"
+import type { TaskScheduleId } from "../../domain/Ids.ts"
+import type { Task } from "../../domain/Task.ts"
+import { ChangeLog } from "../../ports/ChangeLog.ts"
+import type { Cancelled, InsertVerdict } from "../../ports/TaskRepository.ts"
+import { TaskRepository } from "../../ports/TaskRepository.ts"
+import { cancelWork } from "./cancelWork.ts"
+import { makeChangeFeed } from "./ChangeFeed.ts"
+import { claimTasks } from "./claimTasks.ts"
+import type { Db, Run } from "./Db.ts"
+import { asStoreError, makeDb, onceMore } from "./Db.ts"
+import { makeGroupCommit } from "./GroupCommit.ts"
+import { makeHints } from "./Hints.ts"
+import { insertSchedule } from "./insertSchedule.ts"
+import type { InsertRequest } from "./insertTasks.ts"
+import { bytesOfTask, claimerOf, insertTasks } from "./insertTasks.ts"
+import * as leases from "./leases.ts"
+import { migrate } from "./migrate.ts"
+import { pruneTasks } from "./pruneTasks.ts"
+import * as reading from "./reading.ts"
+import { defaultSchema, parseSchema } from "./SchemaName.ts"
+import type { SettlingRequest } from "./settleTasks.ts"
+import { bytesOfEnd, settlesAlone, settleTasks } from "./settleTasks.ts"
+import type { StartRequest } from "./startTasks.ts"
+import { startsAlone, startTasks } from "./startTasks.ts"
+import type { Store } from "./Store.ts"
+import { columnsOf, tablesOf } from "./Store.ts"
+import { cancelOne, settleWithSchedules, startWithSchedules } from "./workOn.ts"
+
+export interface SqlTaskRepositoryOptions {
+  /** The schema that holds the tables; made if it is not there. Default: `lambda_scheduler`. */
+  readonly schema?: string | undefined
+  /**
+   * Starts also while the database is away or refuses: every call fails with the reason until it is there, and it is
+   * tried again and again. Default: false, the Layer fails.
+   */
+  readonly waitForDatabase?: boolean | undefined
+  /** Told of each group commit: which, and of how many requests. */
+  readonly onGroupCommit?: ((lane: "insert" | "start" | "settle", rows: number) => void) | undefined
+}
+
+// One statement of 1,000 rows costs the database some 30 ms: more in one would only make all of them wait.
+const maxRows = 1_000
+/** Bytes in one statement. */
+const maxBytes = 4 * 1024 * 1024
+const maxWaiting = { rows: 20_000, bytes: 64 * 1024 * 1024 }
+
+/** Hints about work later than this are of no use: everybody polls before. */
+const hintedAhead = 120_000
+
+const make = (
+  options: SqlTaskRepositoryOptions
+): Effect.Effect<
+  Context.Tag.Service<TaskRepository>,
+  TaskRepositoryError | InvalidInput,
+  PgClient | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const schema = yield* parseSchema(options.schema ?? defaultSchema)
+    const client = yield* PgClient
+    const opened = yield* openDb(makeDb(client), schema, options.waitForDatabase ?? false)
+    const db = opened.db
+    const tables = tablesOf(schema)
+    const boot = randomUUID()
+    const log = new ChangeLog()
+    const store: Store = { db, schema, tables, columns: columnsOf(tables), boot, log, unreadable: new Set() }
+    const feed = yield* makeChangeFeed(store)
+    let others = 0
+    const hints = yield* makeHints(client, db.run, `els_${schema}`.slice(0, 63), boot, () => others, feed.wake)
+
+    // Group commits
+
+    const group = <Request, Answer>(
+      lane: "insert" | "start" | "settle",
+      lanes: number,
+      bytesOf: (request: Request) => number,
+      commit: (requests: ReadonlyArray<Request>) => Effect.Effect<ReadonlyArray<Answer>, SqlError | TaskRepositoryError>
+    ) =>
+      makeGroupCommit<Request, Answer>({
+        lanes,
+        maxRows,
+        maxBytes,
+        maxWaiting,
+        bytesOf,
+        commit: (requests) => asStoreError(commit(requests)),
+        onCommit: (rows) => {
+          hints.changed()
+          options.onGroupCommit?.(lane, rows)
+        }
+      })
+
+    const noteInserted = (verdicts: ReadonlyArray<InsertVerdict>) => {
+      for (const verdict of verdicts) {
+        if (verdict._tag !== "Inserted") continue
+        log.append("scheduled", verdict.task)
+        const { claimableAt, createdAt, owner } = verdict.task
+        if (owner === undefined && claimableAt <= createdAt + hintedAhead) hints.work(claimableAt)
+      }
+      return verdicts
+    }
+
+    // Keys and Tasks are stored together or not at all; without keys, one statement is a transaction.
+    const insertAll = (requests: ReadonlyArray<InsertRequest>) =>
+      Effect.map(
+        requests.some(({ key }) => key !== undefined)
+          ? db.transact((run) => insertTasks(store, run, requests))
+          : onceMore(insertTasks(store, db.run, requests)),
+        noteInserted
+      )
+    const insert = yield* group("insert", 2, ({ task }: InsertRequest) => bytesOfTask(task), insertAll)
+    const startAlone = yield* group("start", 2, () => 100, (requests: ReadonlyArray<StartRequest>) =>
+      onceMore(startTasks(store, requests)))
+    const startFollowed = yield* group("start", 1, ({ mark }: StartRequest) =>
+      100 + (mark.successor === undefined ? 0 : bytesOfTask(mark.successor.task)), (requests) =>
+      startWithSchedules(store, requests))
+    const settleAlone = yield* group("settle", 2, bytesOfEnd, (requests: ReadonlyArray<SettlingRequest>) =>
+      onceMore(settleTasks(store, requests)))
+    const settleFollowed = yield* group("settle", 1, (asked: SettlingRequest) =>
+      bytesOfEnd(asked) + (asked.request.successor === undefined ? 0 : bytesOfTask(asked.request.successor.task)), (requests) =>
+      settleWithSchedules(store, requests))
+    const schedulesOf = yield* makeGroupCommit<TaskScheduleId, Option.Option<import("../../domain/TaskSchedule.ts").TaskSchedule>>({
+      lanes: 2,
+      maxRows,
+      maxBytes,
+      maxWaiting,
+      bytesOf: () => 16,
+      commit: (ids) => asStoreError(reading.getSchedules(store, ids))
+    })
+
+    /** Some requests one way and the others the other, answered in their order. */
+    const split = <Request, Answer>(
+      requests: ReadonlyArray<Request>,
+      isAlone: (request: Request) => boolean,
+      alone: (requests: ReadonlyArray<Request>) => Effect.Effect<ReadonlyArray<Answer>, TaskRepositoryError>,
+      followed: (requests: ReadonlyArray<Request>) => Effect.Effect<ReadonlyArray<Answer>, TaskRepositoryError>
+    ): Effect.Effect<ReadonlyArray<Answer>, TaskRepositoryError> => {
+      if (requests.every(isAlone)) return alone(requests)
+      if (!requests.some(isAlone)) return followed(requests)
+      return Effect.zipWith(
+        alone(requests.filter(isAlone)),
+        followed(requests.filter((request) => !isAlone(request))),
+        (first, second) => {
+          let one = 0
+          let other = 0
+          return requests.map((request) => (isAlone(request) ? first[one++] : second[other++]) as Answer)
+        }
+      )
+    }
+
+    const noteHeartbeat = <A extends { readonly others: number }>(heartbeat: A): A => {
+      others = heartbeat.others
+      return heartbeat
+    }
+
+    /** In the caller's transaction: neither claimed nor coalesced, and told of with the commit. */
+    const joining = <A>(
+      join: (run: Run) => Effect.Effect<{ readonly value: A; readonly claimableAt: number | undefined }, SqlError | TaskRepositoryError>,
+      otherwise: Effect.Effect<A, TaskRepositoryError>
+    ): Effect.Effect<A, TaskRepositoryError> =>
+      Effect.flatMap(db.joined, Option.match({
+        onNone: () => otherwise,
+        onSome: (run) =>
+          asStoreError(Effect.flatMap(join(run), ({ claimableAt, value }) =>
+            claimableAt === undefined
+              ? Effect.succeed(value)
+              : Effect.as(Effect.ignore(hints.workIn(run, claimableAt)), value)))
+      }))
+
+    const earliest = (tasks: ReadonlyArray<Task>) =>
+      tasks.length === 0 ? undefined : Math.min(...tasks.map((task) => task.claimableAt))
+
+    const noteCancelled = (cancelled: Cancelled): Cancelled => {
+      if (cancelled.tasks.length > 0) hints.cancelled(cancelled.tasks.map((task) => task.id))
+      hints.changed()
+      return cancelled
+    }
+
+    return TaskRepository.of({
+      shared: true,
+      description: `PostgreSQL (schema ${schema})`,
+
+      openLease: (instanceId, duration) =>
+        asStoreError(Effect.map(leases.openLease(store, db.run, instanceId, duration), noteHeartbeat)),
+      renewLease: (lease, duration) =>
+        asStoreError(Effect.map(leases.renewLease(store, db.run, lease, duration), noteHeartbeat)),
+      closeLease: (lease) => asStoreError(leases.closeLease(store, lease)),
+
+      insert: (tasks, claim, keys) => {
+        const requests = tasks.map((task, index): InsertRequest => ({
+          task,
+          claimer: claimerOf(task, claim),
+          key: keys?.[index]
+        }))
+        return joining(
+          (run) =>
+            Effect.map(
+              insertTasks(store, run, requests.map((request) => ({ ...request, claimer: undefined }))),
+              (value) => ({ value, claimableAt: earliest(tasks) })
+            ),
+          insert(requests)
+        )
+      },
+
+      claimDue: (request) => claimTasks(store, request),
+
+      start: (lease, marks, now) =>
+        split(
+          marks.map((mark): StartRequest => ({ owner: lease.instanceId, mark, now })),
+          startsAlone,
+          startAlone,
+          startFollowed
+        ),
+
+      settle: (lease, settlements) =>
+        split(
+          settlements.map((request): SettlingRequest => ({ owner: lease.instanceId, request })),
+          settlesAlone,
+          settleAlone,
+          settleFollowed
+        ),
+
+      release: (lease, held, claimableAt) => asStoreError(leases.release(store, lease, held, claimableAt)),
+
+      cancel: (lease, target, now) =>
+        asStoreError(
+          target._tag === "Task"
+            ? Effect.map(
+              cancelOne(store, target.id, target.successor, lease.instanceId, now),
+              (done): Cancelled => ({
+                tasks: done === undefined ? [] : [done.task],
+                schedules: [],
+                next: done?.next
+              })
+            )
+            : cancelWork(store, target, now)
+        ).pipe(Effect.map(noteCancelled)),
+
+      reap: (lease, limit) => asStoreError(leases.reap(store, lease, Math.min(limit, 100_000))),
+      forgotten: (lease, known) => asStoreError(leases.forgotten(store, lease, known)),
+      reconcile: (lease, held) => asStoreError(leases.reconcile(store, lease, held)),
+
+      get: (id) => asStoreError(reading.getTask(store, id)),
+      list: (filter, page) => asStoreError(reading.listTasks(store, filter, page)),
+      changes: feed.changes,
+      hints: hints.stream,
+      hintsGetThrough: hints.isOn,
+      backlog: (now) => asStoreError(reading.backlog(store, now)),
+      details: Effect.sync(() => ({
+        store: `PostgreSQL, schema ${schema}`,
+        ...opened.problem(),
+        notifications: hints.state()
+      })),
+      prune: (request) => asStoreError(pruneTasks(store, request)),
+
+      insertSchedule: (schedule, first, claim, key) =>
+        joining(
+          (run) =>
+            Effect.map(
+              insertSchedule(store, run, schedule, first, undefined, key),
+              (value) => ({ value, claimableAt: first.claimableAt })
+            ),
+          asStoreError(
+            Effect.map(
+              db.transact((run) => insertSchedule(store, run, schedule, first, claimerOf(first, claim), key)),
+              (verdict) => {
+                if (verdict._tag === "Inserted") noteInserted([{ _tag: "Inserted", task: verdict.first }])
+                hints.changed()
+                return verdict
+              }
+            )
+          )
+        ),
+
+      getSchedule: (id) =>
+        Effect.map(schedulesOf([id]), ([found]) => found ?? Option.none()),
+
+      listSchedules: (filter, page) => asStoreError(reading.listSchedules(store, filter, page))
+    })
+  })
+
+/** How long to wait between two tries to open a store whose database is away. */
+const untilThere = Schedule.exponential("250 millis", 2).pipe(
+  Schedule.union(Schedule.spaced("10 seconds")),
+  Schedule.jittered
+)
+
+/** A database that is there and has the store in it; or one that fails every call with the reason until it is. */
+const openDb = (
+  db: Db,
+  schema: string,
+  waits: boolean
+): Effect.Effect<
+  { readonly db: Db; readonly problem: () => Readonly<Record<string, string>> },
+  TaskRepositoryError,
+  Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const migrated = Effect.tap(migrate(db, schema), (applied) =>
+      applied.length === 0
+        ? Effect.void
+        : Effect.logInfo(`The store in schema ${schema} is now of version ${applied[applied.length - 1]}`))
+    if (!waits) {
+      yield* migrated
+      return { db, problem: () => ({}) }
+    }
+    let problem: TaskRepositoryError | undefined = new TaskRepositoryError({
+      reason: "Unavailable",
+      message: "The database has not been reached yet"
+    })
+    const firstTry = yield* Deferred.make<void>()
+    const open = migrated.pipe(
+      Effect.tapError((error) =>
+        Effect.suspend(() => {
+          const isNews = problem?.message !== error.message
+          problem = error
+          return isNews ? Effect.logError("The store cannot be opened; trying again", error) : Effect.void
+        })
+      ),
+      Effect.ensuring(Deferred.succeed(firstTry, undefined)),
+      Effect.retry(untilThere),
+      Effect.tap(() =>
+        Effect.sync(() => {
+          problem = undefined
+        })
+      )
+    )
+    yield* Effect.forkScoped(Effect.interruptible(open))
+    // Mostly it is there: who comes next need not see a failure first.
+    yield* Deferred.await(firstTry)
+    const orProblem = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+      Effect.suspend(() => problem === undefined ? effect : Effect.fail(problem as never))
+    return {
+      db: {
+        run: (text, params) => orProblem(db.run(text, params)),
+        transact: (body) => orProblem(db.transact(body)),
+        joined: db.joined
+      },
+      problem: (): Readonly<Record<string, string>> => problem === undefined ? {} : { problem: problem.message }
+    }
+  })
+
+export class SqlTaskRepository {
+  /**
+   * With the default schema. Needs a `PgClient`: the application's own, whose transactions `schedule` then joins, or
+   * `PgConnections.layer`.
+   *
+   * @example
+   * LambdaScheduler.layer.pipe(
+   *   Layer.provide(Layer.merge(SqlTaskRepository.layer, AwsLambdaClient.layer)),
+   *   Layer.provide(PgConnections.layer({ url: Redacted.make("postgres://...") }))
+   * )
+   */
+  static readonly layer: Layer.Layer<TaskRepository, TaskRepositoryError | InvalidInput, PgClient> = Layer.scoped(
+    TaskRepository,
+    make({})
+  )
+
+  /**
+   * With some settings changed.
+   *
+   * @example
+   * SqlTaskRepository.layerOptions({ schema: "payroll_jobs" })
+   */
+  static readonly layerOptions = (
+    options: SqlTaskRepositoryOptions
+  ): Layer.Layer<TaskRepository, TaskRepositoryError | InvalidInput, PgClient> =>
+    Layer.scoped(TaskRepository, make(options))
+}

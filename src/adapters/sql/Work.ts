@@ -1,0 +1,238 @@
+/**
+ * A transaction over Tasks and the schedules they belong to: locked, read, decided about by the pure rules of the
+ * domain, and written back together. For all that is not one statement on rows that stand alone.
+ */
+import type { SqlError } from "@effect/sql/SqlError"
+import { Effect } from "effect"
+import type { InstanceId, TaskId, TaskScheduleId } from "../../domain/Ids.ts"
+import type { ScheduledTask, Task } from "../../domain/Task.ts"
+import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
+import type { Followed } from "../../policies/occurrences.ts"
+import type { TaskChangeKind } from "../../ports/TaskRepository.ts"
+import { plain, texts } from "./arrays.ts"
+import type { Run } from "./Db.ts"
+import type { InsertRequest } from "./insertTasks.ts"
+import { claimerOf, insertTasks } from "./insertTasks.ts"
+import { scheduleColumns } from "./rows.ts"
+import { attemptColumns, changedTasks, endedAttempts } from "./settleTasks.ts"
+import type { Change, Store } from "./Store.ts"
+import { inOrder, isAlive, noteChanges, readSchedules, readTasks } from "./Store.ts"
+
+interface ScheduleState {
+  schedule: TaskSchedule
+  /** Occurrences that have begun and not ended. */
+  readonly underWay: Set<TaskId>
+}
+
+/** What a transaction has locked, and what it is going to write. */
+export class Work {
+  private readonly before = new Map<TaskId, Task>()
+  private readonly current = new Map<TaskId, Task>()
+  readonly schedules: Map<TaskScheduleId, ScheduleState>
+  private readonly alive: ReadonlySet<InstanceId>
+  private readonly changedSchedules = new Set<TaskScheduleId>()
+  readonly changes: Array<Change> = []
+  /** Occurrences to be stored. */
+  readonly inserts: Array<InsertRequest> = []
+
+  constructor(
+    tasks: ReadonlyArray<Task>,
+    schedules: Map<TaskScheduleId, ScheduleState>,
+    alive: ReadonlySet<InstanceId>
+  ) {
+    for (const task of tasks) {
+      this.before.set(task.id, task)
+      this.current.set(task.id, task)
+    }
+    this.schedules = schedules
+    this.alive = alive
+  }
+
+  task(id: TaskId): Task | undefined {
+    return this.current.get(id)
+  }
+
+  tasks(): ReadonlyArray<Task> {
+    return [...this.current.values()]
+  }
+
+  isAlive(instance: InstanceId): boolean {
+    return this.alive.has(instance)
+  }
+
+  scheduleOf(task: Task): ScheduleState | undefined {
+    return task.scheduleId === undefined ? undefined : this.schedules.get(task.scheduleId)
+  }
+
+  put(task: Task, kind: TaskChangeKind): void {
+    this.current.set(task.id, task)
+    this.changes.push({ kind, task })
+  }
+
+  /** Stores what has become of a schedule, and the occurrence that follows, for the writer; answers its id. */
+  followed(id: TaskScheduleId, { next, schedule }: Followed, writer: InstanceId): TaskId | undefined {
+    const state = this.schedules.get(id)
+    if (state !== undefined && state.schedule !== schedule) {
+      state.schedule = schedule
+      this.changedSchedules.add(id)
+    }
+    if (next === undefined) return undefined
+    const claim = { lease: { instanceId: writer }, until: next.claimUntil }
+    this.inserts.push({ task: next.task, claimer: claimerOf(next.task, claim), key: undefined })
+    return next.task.id
+  }
+
+  changedTasks(): ReadonlyArray<{ readonly before: Task; readonly after: Task }> {
+    return inOrder([...this.current.values()]).flatMap((after) => {
+      const before = this.before.get(after.id)
+      return before === undefined || before === after ? [] : [{ before, after }]
+    })
+  }
+
+  updatedSchedules(): ReadonlyArray<TaskSchedule> {
+    return Array.from(this.changedSchedules, (id) => (this.schedules.get(id) as ScheduleState).schedule)
+  }
+}
+
+/** Locks schedules before their Tasks, everybody in this order; reads only once all is locked. */
+export const load = (store: Store, run: Run, ids: ReadonlyArray<TaskId>, owners: ReadonlyArray<InstanceId>) =>
+  Effect.gen(function*() {
+    const { instances, schedules: scheduleTable, tasks: table } = store.tables
+    const wanted = [plain(ids)]
+    const concerned = yield* run(
+      `SELECT DISTINCT schedule_id FROM ${table} WHERE id = ANY($1::uuid[]) AND schedule_id IS NOT NULL`,
+      wanted
+    )
+    const scheduleIds = [plain(concerned.map(([id]) => id as string))]
+    if (concerned.length > 0) {
+      yield* run(`SELECT id FROM ${scheduleTable} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`, scheduleIds)
+    }
+    yield* run(`SELECT id FROM ${table} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`, wanted)
+    const found = concerned.length === 0 ? [] : yield* readSchedules(
+      store,
+      yield* run(`SELECT ${scheduleColumns} FROM ${scheduleTable} s WHERE s.id = ANY($1::uuid[])`, scheduleIds)
+    )
+    const schedules = new Map<TaskScheduleId, ScheduleState>(
+      found.map((schedule) => [schedule.id, { schedule, underWay: new Set() }])
+    )
+    const underWay = concerned.length === 0 ? [] : yield* run(
+      `SELECT id, schedule_id FROM ${table}
+        WHERE schedule_id = ANY($1::uuid[]) AND finished_at IS NULL AND attempt > 0`,
+      scheduleIds
+    )
+    for (const [id, scheduleId] of underWay) {
+      schedules.get(scheduleId as TaskScheduleId)?.underWay.add(id as TaskId)
+    }
+    const tasks = yield* readTasks(
+      store,
+      yield* run(`SELECT ${store.columns} FROM ${table} t WHERE t.id = ANY($1::uuid[])`, wanted)
+    )
+    const alive = yield* run(`SELECT i.id FROM ${instances} i WHERE i.id = ANY($1::uuid[]) AND ${isAlive}`, [
+      plain([...new Set(owners)])
+    ])
+    // What belongs to a schedule that cannot be read is left alone.
+    const readable = tasks.filter((task) => task.scheduleId === undefined || schedules.has(task.scheduleId))
+    return new Work(readable, schedules, new Set(alive.map(([id]) => id as InstanceId)))
+  })
+
+export const write = (store: Store, run: Run, work: Work) =>
+  Effect.gen(function*() {
+    const { attempts, schedules, tasks } = store.tables
+    const changed = work.changedTasks()
+    if (changed.length > 0) {
+      const started = changed.map(({ after }) =>
+        after.status === "Running" ? after.attempts[after.attempts.length - 1]?.startedAt : undefined
+      )
+      yield* run(
+        `UPDATE ${tasks} t SET status = u.status, due_at = u.due_at, claimable_at = u.claimable_at, owner = u.owner,
+          token = u.token, attempt = u.attempt, started_at = u.started_at, finished_at = u.finished_at,
+          result = u.result, result_encoding = u.result_encoding, failure = u.failure, skipped = u.skipped
+        FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::int[], $7::bigint[],
+          $8::text[], $9::text[], $10::text[], $11::text[], $12::int[], $13::bigint[])
+          AS u(id, status, due_at, claimable_at, owner, token, finished_at, result, result_encoding, failure, skipped,
+            attempt, started_at)
+        WHERE t.id = u.id`,
+        [
+          ...changedTasks(changed.map(({ after }) => after)),
+          plain(changed.map(({ after }) => after.attempts.length)),
+          plain(started)
+        ]
+      )
+      const ended = changed.flatMap(({ after, before }) => {
+        const running = before.attempts[before.attempts.length - 1]
+        const attempt = running && after.attempts[running.number - 1]
+        if (running === undefined || running.ended !== undefined || attempt?.ended === undefined) return []
+        return [{ task: after, attempt, owner: before.owner as string, token: before.token }]
+      })
+      if (ended.length > 0) {
+        yield* run(
+          `INSERT INTO ${attempts} (${attemptColumns}) SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[],
+            $4::uuid[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])`,
+          endedAttempts(ended)
+        )
+      }
+    }
+    const updated = work.updatedSchedules()
+    if (updated.length > 0) {
+      yield* run(
+        `UPDATE ${schedules} s SET status = u.status, revision = u.revision, cursor = u.cursor, runs = u.runs,
+          missed = u.missed
+        FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[])
+          AS u(id, status, revision, cursor, runs, missed) WHERE s.id = u.id`,
+        [
+          plain(updated.map(({ id }) => id)),
+          texts(updated.map(({ status }) => status)),
+          plain(updated.map(({ revision }) => revision)),
+          plain(updated.map(({ cursor }) => cursor)),
+          plain(updated.map(({ runs }) => runs)),
+          plain(updated.map(({ missed }) => missed))
+        ]
+      )
+    }
+    if (work.changes.length > 0) {
+      yield* run(
+        `WITH t AS (SELECT * FROM unnest($1::uuid[], $2::text[]) AS u(id, kind)) ${noteChanges(store, "kind", "t", 3)}`,
+        [plain(work.changes.map(({ task }) => task.id)), texts(work.changes.map(({ kind }) => kind)), store.boot]
+      )
+    }
+    const verdicts = work.inserts.length === 0 ? [] : yield* insertTasks(store, run, work.inserts)
+    return new Map(verdicts.flatMap((verdict) => verdict._tag === "Inserted" ? [[verdict.task.id, verdict.task]] : []))
+  })
+
+/** What a transaction came to, with the occurrences that it has stored. */
+export interface Done<A> {
+  readonly value: A
+  readonly stored: ReadonlyMap<TaskId, ScheduledTask>
+}
+
+/**
+ * Carries out a piece of work and tells of its changes once it is committed.
+ *
+ * @param ids the Tasks it is about
+ * @param owners the instances whose leases it asks for
+ */
+export const carryOut = <A>(
+  store: Store,
+  ids: ReadonlyArray<TaskId>,
+  owners: ReadonlyArray<InstanceId>,
+  decide: (work: Work) => A
+): Effect.Effect<Done<A>, SqlError> =>
+  Effect.map(
+    store.db.transact((run) =>
+      Effect.gen(function*() {
+        const work = yield* load(store, run, ids, owners)
+        const value = decide(work)
+        return { work, value, stored: yield* write(store, run, work) }
+      })
+    ),
+    ({ stored, value, work }) => {
+      tell(store, work)
+      for (const task of stored.values()) store.log.append("scheduled", task)
+      return { value, stored }
+    }
+  )
+
+/** Tells of what a piece of work has changed, now that it is committed. */
+export const tell = (store: Store, work: Work): void => {
+  for (const { kind, task } of work.changes) store.log.append(kind, task)
+}

@@ -1,0 +1,94 @@
+/** Takes what is due, in order of time; one-shots that are due get their start mark with the claim. */
+import { Effect } from "effect"
+import type { TaskRepositoryError } from "../../domain/Errors.ts"
+import type { RunningTask, ScheduledTask, Task } from "../../domain/Task.ts"
+import type { Claimed, ClaimRequest } from "../../ports/TaskRepository.ts"
+import { plain, texts } from "./arrays.ts"
+import type { Row } from "./Db.ts"
+import { asStoreError } from "./Db.ts"
+import type { Store } from "./Store.ts"
+import { isAlive, noteChanges, readTasks } from "./Store.ts"
+
+/** Where a row goes that is due and cannot be read: after the end of time, so that it holds nothing up. */
+const never = 9_007_199_254_740_991
+
+const leastId = "00000000-0000-0000-0000-000000000000"
+
+const unclaimed = "t.owner IS NULL AND t.finished_at IS NULL AND t.status = 'Scheduled'"
+
+/**
+ * One statement. What others have locked is passed over, so that no two claimers wait for each other; the materialized
+ * part keeps the limit exact, and a locked row is found again by its place, whatever the planner thinks of a young
+ * table. Payloads over 4 KB stay where they are until the start mark.
+ */
+const statement = (store: Store, excludes: boolean): string => {
+  const { instances, tasks } = store.tables
+  return `WITH due AS MATERIALIZED (
+      SELECT t.ctid, t.id, t.claimable_at, t.schedule_id IS NULL AND t.attempt = 0 AND t.claimable_at <= $2 AS startable
+      FROM ${tasks} t
+      WHERE ${unclaimed} AND t.claimable_at <= $3 ${excludes ? "AND t.function_name <> ALL($7::text[])" : ""}
+        AND EXISTS (SELECT 1 FROM ${instances} i WHERE i.id = $1 AND ${isAlive})
+      ORDER BY t.claimable_at, t.id LIMIT $4 FOR UPDATE SKIP LOCKED
+    ), numbered AS (
+      SELECT ctid, startable AND count(*) FILTER (WHERE startable)
+        OVER (ORDER BY claimable_at, id ROWS UNBOUNDED PRECEDING) <= $5 AS starts FROM due
+    ), last AS (
+      SELECT id, claimable_at FROM due ORDER BY claimable_at DESC, id DESC LIMIT 1
+    ), t AS (
+      UPDATE ${tasks} t SET owner = $1, token = t.token + 1,
+        status = CASE WHEN n.starts THEN 'Running' ELSE t.status END,
+        attempt = t.attempt + n.starts::int,
+        started_at = CASE WHEN n.starts THEN $2::bigint END
+      FROM numbered n WHERE t.ctid = n.ctid RETURNING t.*
+    ), started AS (SELECT id FROM t WHERE status = 'Running'),
+    noted AS (${noteChanges(store, "'started'", "started", 6)})
+    SELECT next.at, ${
+    store.columns.replace(
+      "t.payload",
+      "CASE WHEN t.status = 'Running' OR octet_length(t.payload) <= 4096 THEN t.payload END"
+    )
+  }
+    FROM (SELECT (
+      SELECT t.claimable_at FROM ${tasks} t
+      WHERE ${unclaimed} AND (t.claimable_at, t.id) >
+        (COALESCE((SELECT claimable_at FROM last), ${-never}), COALESCE((SELECT id FROM last), '${leastId}'))
+      ORDER BY t.claimable_at, t.id LIMIT 1
+    ) AS at) next LEFT JOIN t ON true ORDER BY t.claimable_at, t.id`
+}
+
+/** Rows that cannot be read are given back as they were, and never become due again by themselves. */
+const quarantine = (store: Store, rows: ReadonlyArray<Row>, readable: ReadonlyArray<Task>) => {
+  const known = new Set<unknown>(readable.map((task) => task.id))
+  const ids = rows.flatMap(([id]) => known.has(id) ? [] : [id as string])
+  return ids.length === 0 ? Effect.void : store.db.run(
+    `UPDATE ${store.tables.tasks} SET owner = NULL, token = token + 1, claimable_at = ${never}, status = 'Scheduled',
+      attempt = attempt - (status = 'Running')::int, started_at = NULL WHERE id = ANY($1::uuid[])`,
+    [plain(ids)]
+  )
+}
+
+export const claimTasks = (store: Store, request: ClaimRequest): Effect.Effect<Claimed, TaskRepositoryError> => {
+  const { ahead, excludeFunctions, lease, limit, now, start = 0 } = request
+  const excludes = excludeFunctions.length > 0
+  const params = [lease.instanceId, now, now + ahead, limit, start, store.boot]
+  return Effect.gen(function*() {
+    const answer = yield* store.db.run(
+      statement(store, excludes),
+      excludes ? [...params, texts(excludeFunctions)] : params
+    )
+    const nextAt = answer[0]?.[0]
+    const rows = answer.flatMap((row) => row[1] === null ? [] : [row.slice(1)])
+    const tasks = yield* readTasks(store, rows)
+    if (tasks.length < rows.length) yield* quarantine(store, rows, tasks)
+    for (const task of tasks) if (task.status === "Running") store.log.append("started", task)
+    return {
+      // A payload that was left out came as NULL.
+      tasks: tasks.map((task) =>
+        (task.payload as string | null) === null ? { ...task as ScheduledTask, payload: undefined } : task as
+          | ScheduledTask
+          | RunningTask
+      ),
+      nextAt: typeof nextAt === "string" ? Number(nextAt) : undefined
+    }
+  }).pipe(asStoreError)
+}

@@ -1,0 +1,151 @@
+/** Looking: Tasks and schedules by id, and in pages. */
+import type { SqlError } from "@effect/sql/SqlError"
+import { Effect, Option, Schema } from "effect"
+import { InvalidInput, TaskRepositoryError } from "../../domain/Errors.ts"
+import { TaskId } from "../../domain/Ids.ts"
+import type { TaskScheduleId } from "../../domain/Ids.ts"
+import type { Task } from "../../domain/Task.ts"
+import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
+import { shown } from "../../domain/Time.ts"
+import type { Backlog, Page, PageRequest, TaskFilter, TaskScheduleFilter } from "../../ports/TaskRepository.ts"
+import { plain, texts } from "./arrays.ts"
+import type { Row } from "./Db.ts"
+import { scheduleColumns } from "./rows.ts"
+import type { Store } from "./Store.ts"
+import { readSchedules, readTasks } from "./Store.ts"
+
+const only = <A>(
+  what: string,
+  rows: ReadonlyArray<Row>,
+  read: ReadonlyArray<A>
+): Effect.Effect<Option.Option<A>, TaskRepositoryError> =>
+  rows.length > read.length
+    ? Effect.fail(
+      new TaskRepositoryError({
+        reason: "Corrupt",
+        message: `The row of ${what} ${String(rows[0]?.[0])} cannot be read; the log says what is wrong with it.`
+      })
+    )
+    : Effect.succeed(Option.fromNullable(read[0]))
+
+export const getTask = (store: Store, id: TaskId): Effect.Effect<Option.Option<Task>, SqlError | TaskRepositoryError> =>
+  Effect.flatMap(
+    store.db.run(`SELECT ${store.columns} FROM ${store.tables.tasks} t WHERE t.id = $1`, [id]),
+    (rows) => Effect.flatMap(readTasks(store, rows), (tasks) => only("Task", rows, tasks))
+  )
+
+/** Several schedules at once, by id. */
+export const getSchedules = (
+  store: Store,
+  ids: ReadonlyArray<TaskScheduleId>
+): Effect.Effect<ReadonlyArray<Option.Option<TaskSchedule>>, SqlError | TaskRepositoryError> =>
+  Effect.gen(function*() {
+    const rows = yield* store.db.run(
+      `SELECT ${scheduleColumns} FROM ${store.tables.schedules} s WHERE s.id = ANY($1::uuid[])`,
+      [plain([...new Set(ids)])]
+    )
+    const schedules = new Map((yield* readSchedules(store, rows)).map((schedule) => [schedule.id, schedule]))
+    return ids.map((id) => Option.fromNullable(schedules.get(id)))
+  })
+
+const isUuid = Schema.is(TaskId)
+
+const parseCursor = ({ cursor }: PageRequest): Effect.Effect<void, InvalidInput> =>
+  cursor === undefined || isUuid(cursor)
+    ? Effect.void
+    : Effect.fail(
+      new InvalidInput({
+        reason: "CursorInvalid",
+        field: "cursor",
+        message: `cursor: expected one that a page before has given, got ${shown(cursor)}`
+      })
+    )
+
+/** Conditions with their parameters, numbered as they come. */
+class Conditions {
+  readonly params: Array<unknown> = []
+  private readonly parts: Array<string> = []
+
+  /** @param condition of the number of its parameter */
+  add(value: unknown, condition: (parameter: string) => string): void {
+    if (value === undefined) return
+    this.params.push(value)
+    this.parts.push(condition(`$${this.params.length}`))
+  }
+
+  toString(): string {
+    return this.parts.length === 0 ? "true" : this.parts.join(" AND ")
+  }
+}
+
+/** Walks down by id until a page is full: what cannot be read is passed over. */
+const page = <A extends { readonly id: string }>(
+  store: Store,
+  from: string,
+  conditions: Conditions,
+  { cursor, limit }: PageRequest,
+  read: (store: Store, rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<A>>
+): Effect.Effect<Page<A>, SqlError | InvalidInput> =>
+  Effect.gen(function*() {
+    yield* parseCursor({ cursor, limit })
+    const items: Array<A> = []
+    let below = cursor ?? null
+    for (;;) {
+      const wanted = limit - items.length + 1
+      const count = conditions.params.length
+      const rows = yield* store.db.run(
+        `${from} WHERE ${conditions.toString()} AND ($${count + 1}::uuid IS NULL OR id < $${count + 1}::uuid)
+          ORDER BY id DESC LIMIT $${count + 2}`,
+        [...conditions.params, below, wanted]
+      )
+      items.push(...yield* read(store, rows))
+      if (items.length > limit || rows.length < wanted) break
+      below = rows[rows.length - 1]?.[0] as string
+    }
+    return {
+      items: items.slice(0, limit),
+      cursor: items.length > limit ? items[limit - 1]?.id : undefined
+    }
+  })
+
+const tagsCondition = (conditions: Conditions, row: string, tags: TaskFilter["tags"]) => {
+  if (tags === undefined || Object.keys(tags).length === 0) return
+  conditions.add(JSON.stringify(tags), (parameter) => `${row}.tags @> ${parameter}::jsonb`)
+}
+
+export const listTasks = (store: Store, filter: TaskFilter, request: PageRequest) => {
+  const conditions = new Conditions()
+  conditions.add(filter.scheduleId, (parameter) => `t.schedule_id = ${parameter}::uuid`)
+  conditions.add(filter.name, (parameter) => `t.name = ${parameter}`)
+  conditions.add(filter.functionName, (parameter) => `t.function_name = ${parameter}`)
+  conditions.add(filter.status && texts(filter.status), (parameter) => `t.status = ANY(${parameter}::text[])`)
+  conditions.add(filter.dueFrom, (parameter) => `t.due_at >= ${parameter}`)
+  conditions.add(filter.dueBefore, (parameter) => `t.due_at < ${parameter}`)
+  tagsCondition(conditions, "t", filter.tags)
+  return page(store, `SELECT ${store.columns} FROM ${store.tables.tasks} t`, conditions, request, readTasks)
+}
+
+export const listSchedules = (store: Store, filter: TaskScheduleFilter, request: PageRequest) => {
+  const conditions = new Conditions()
+  conditions.add(filter.name, (parameter) => `s.name = ${parameter}`)
+  conditions.add(filter.functionName, (parameter) => `s.function_name = ${parameter}`)
+  conditions.add(filter.status && texts(filter.status), (parameter) => `s.status = ANY(${parameter}::text[])`)
+  tagsCondition(conditions, "s", filter.tags)
+  return page(store, `SELECT ${scheduleColumns} FROM ${store.tables.schedules} s`, conditions, request, readSchedules)
+}
+
+/** Counting stops here: what is asked for is whether it grows, not the exact number of a great many. */
+const mostCounted = 100_000
+
+export const backlog = (store: Store, now: EpochMillis): Effect.Effect<Backlog, SqlError> =>
+  Effect.map(
+    store.db.run(
+      `SELECT count(*)::int, min(claimable_at) FROM (
+        SELECT t.claimable_at FROM ${store.tables.tasks} t
+        WHERE t.owner IS NULL AND t.finished_at IS NULL AND t.status = 'Scheduled' AND t.claimable_at <= $1
+        ORDER BY t.claimable_at LIMIT ${mostCounted}) due`,
+      [now]
+    ),
+    ([row]) => ({ due: row?.[0] as number, oldestDueAt: row?.[1] === null ? undefined : Number(row?.[1]) })
+  )

@@ -1,0 +1,80 @@
+/** Start marks of one-shots and of retries, which no schedule has a say in: many callers, one statement. */
+import type { SqlError } from "@effect/sql/SqlError"
+import { Effect } from "effect"
+import type { InstanceId, TaskId } from "../../domain/Ids.ts"
+import type { RunningTask } from "../../domain/Task.ts"
+import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
+import type { ClaimedTask, StartMark, StartVerdict } from "../../ports/TaskRepository.ts"
+import { plain } from "./arrays.ts"
+import type { Store } from "./Store.ts"
+import { inOrder, isAlive, noteChanges } from "./Store.ts"
+
+export interface StartRequest {
+  readonly owner: InstanceId
+  readonly mark: StartMark
+  readonly now: EpochMillis
+}
+
+/** Whether a mark needs nothing but its own row. */
+export const startsAlone = ({ mark: { claimed } }: StartRequest): boolean =>
+  claimed !== undefined && (claimed.scheduleId === undefined || claimed.attempts.length > 0)
+
+const fenced: StartVerdict = { _tag: "Fenced" }
+
+/** The Task as its start mark leaves it; a payload that was not held comes from the row. */
+const startedTask = ({ mark, now, owner }: StartRequest, payload: string): RunningTask | undefined => {
+  const claimed = mark.claimed as ClaimedTask
+  return TaskLifecycle.start({ ...claimed, payload: claimed.payload ?? payload }, owner, mark.token, now)
+}
+
+/** One statement: what is no longer the writer's, or has a lease that does not live, is passed over. */
+export const startTasks = (
+  store: Store,
+  requests: ReadonlyArray<StartRequest>
+): Effect.Effect<ReadonlyArray<StartVerdict>, SqlError> => {
+  const { instances, tasks } = store.tables
+  const started = new Map<TaskId, { readonly request: StartRequest; readonly task: RunningTask }>()
+  for (const request of requests) {
+    const task = startedTask(request, "")
+    if (task !== undefined && !started.has(task.id)) started.set(task.id, { request, task })
+  }
+  const marked = inOrder([...started.values()].map(({ task }) => task))
+  const owners = marked.map((task) => task.owner)
+  return store.db.run(
+    `WITH t AS (
+      UPDATE ${tasks} t SET status = 'Running', attempt = u.attempt, started_at = u.started_at
+      FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::bigint[], $6::boolean[])
+          AS u(id, owner, token, attempt, started_at, heavy)
+        JOIN ${instances} i ON i.id = u.owner AND ${isAlive}
+      WHERE t.id = u.id AND t.token = u.token AND ${isOwner} AND t.status = 'Scheduled'
+      RETURNING t.id, CASE WHEN u.heavy THEN t.payload END AS payload
+    ), noted AS (${noteChanges(store, "'started'", "t", 7)})
+    SELECT id, payload FROM t`,
+    [
+      plain(marked.map((task) => task.id)),
+      plain(owners),
+      plain(marked.map((task) => task.token)),
+      plain(marked.map((task) => task.attempts.length)),
+      plain(marked.map((task) => task.attempts[task.attempts.length - 1]?.startedAt)),
+      plain(marked.map((task) => started.get(task.id)?.request.mark.claimed?.payload === undefined)),
+      store.boot
+    ]
+  ).pipe(Effect.map((rows) => {
+    const payloads = new Map(rows.map(([id, payload]) => [id as TaskId, payload as string | null]))
+    return requests.map((request): StartVerdict => {
+      const mine = started.get(request.mark.id)
+      const payload = payloads.get(request.mark.id)
+      if (mine?.request !== request || payload === undefined) return fenced
+      const task = payload === null ? mine.task : { ...mine.task, payload }
+      store.log.append("started", task)
+      return { _tag: "Started", task, next: undefined }
+    })
+  }))
+}
+
+/**
+ * The writer is the owner. Said so that no index can be used for it: by the index on owners, a statement would walk
+ * through all that an instance holds instead of finding its rows by their ids.
+ */
+export const isOwner = "(t.owner = u.owner) IS TRUE"

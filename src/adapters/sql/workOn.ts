@@ -1,0 +1,103 @@
+/** Start marks, ends and cancellations that concern schedules, or whose writer does not hold the Task itself. */
+import type { SqlError } from "@effect/sql/SqlError"
+import { Effect } from "effect"
+import type { InstanceId, TaskId } from "../../domain/Ids.ts"
+import type { CancelledTask, ScheduledTask } from "../../domain/Task.ts"
+import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
+import type { Successor } from "../../domain/TaskSchedule.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
+import { begin, follow } from "../../policies/occurrences.ts"
+import type { SettleVerdict, StartVerdict } from "../../ports/TaskRepository.ts"
+import type { SettlingRequest } from "./settleTasks.ts"
+import { settledKinds } from "./settleTasks.ts"
+import type { StartRequest } from "./startTasks.ts"
+import type { Store } from "./Store.ts"
+import type { Work } from "./Work.ts"
+import { carryOut } from "./Work.ts"
+
+const fenced = { _tag: "Fenced" } as const
+
+/** A verdict whose successor is not stored yet. */
+type Pending<Verdict> = Verdict extends { readonly next: ScheduledTask | undefined }
+  ? Omit<Verdict, "next"> & { readonly next: TaskId | undefined }
+  : Verdict
+
+const withNext = <Verdict>(pending: Pending<Verdict>, stored: ReadonlyMap<TaskId, ScheduledTask>): Verdict => {
+  const { next } = pending as { readonly next?: TaskId | undefined }
+  return (next === undefined ? pending : { ...pending, next: stored.get(next) }) as Verdict
+}
+
+const startOne = (work: Work, { mark, now, owner }: StartRequest): Pending<StartVerdict> => {
+  const task = work.task(mark.id)
+  if (task === undefined || !work.isAlive(owner)) return fenced
+  const state = work.scheduleOf(task)
+  const begun = begin(task, state && { schedule: state.schedule, othersUnderWay: state.underWay.size }, owner, mark, now)
+  if (begun === undefined) return fenced
+  const skipped = begun.task.status === "Skipped"
+  work.put(begun.task, skipped ? "skipped" : "started")
+  if (!skipped) state?.underWay.add(task.id)
+  const next = state && begun.followed && work.followed(state.schedule.id, begun.followed, owner)
+  return begun.task.status === "Skipped"
+    ? { _tag: "Skipped", task: begun.task, next }
+    : { _tag: "Started", task: begun.task, next }
+}
+
+export const startWithSchedules = (
+  store: Store,
+  requests: ReadonlyArray<StartRequest>
+): Effect.Effect<ReadonlyArray<StartVerdict>, SqlError> =>
+  Effect.map(
+    carryOut(
+      store,
+      requests.map(({ mark }) => mark.id),
+      requests.map(({ owner }) => owner),
+      (work) => requests.map((request) => startOne(work, request))
+    ),
+    ({ stored, value }) => value.map((pending) => withNext<StartVerdict>(pending, stored))
+  )
+
+const settleOne = (work: Work, { owner, request }: SettlingRequest): Pending<SettleVerdict> => {
+  const task = work.task(request.id)
+  const settled = task && TaskLifecycle.settle(task, owner, request)
+  if (settled === undefined) return fenced
+  work.put(settled, settledKinds[request.to._tag])
+  const state = work.scheduleOf(settled)
+  const next = state &&
+    work.followed(state.schedule.id, follow(state.schedule, settled, request.successor), owner)
+  return { _tag: "Accepted", task: settled, next }
+}
+
+export const settleWithSchedules = (
+  store: Store,
+  requests: ReadonlyArray<SettlingRequest>
+): Effect.Effect<ReadonlyArray<SettleVerdict>, SqlError> =>
+  Effect.map(
+    carryOut(
+      store,
+      requests.map(({ request }) => request.id),
+      requests.map(({ owner }) => owner),
+      (work) => requests.map((request) => settleOne(work, request))
+    ),
+    ({ stored, value }) => value.map((pending) => withNext<SettleVerdict>(pending, stored))
+  )
+
+/** Cancels one Task, and has its occurrence followed. */
+export const cancelOne = (
+  store: Store,
+  id: TaskId,
+  successor: Successor | undefined,
+  canceller: InstanceId,
+  now: EpochMillis
+): Effect.Effect<{ readonly task: CancelledTask; readonly next: ScheduledTask | undefined } | undefined, SqlError> =>
+  Effect.map(
+    carryOut(store, [id], [canceller], (work) => {
+      const task = work.task(id)
+      const cancelled = task && TaskLifecycle.cancel(task, now)
+      if (cancelled === undefined) return undefined
+      work.put(cancelled, "cancelled")
+      const state = work.scheduleOf(cancelled)
+      const next = state && work.followed(state.schedule.id, follow(state.schedule, cancelled, successor), canceller)
+      return { task: cancelled, next }
+    }),
+    ({ stored, value }) => value && { ...value, next: value.next && stored.get(value.next) }
+  )

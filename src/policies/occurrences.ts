@@ -1,0 +1,57 @@
+/** What a start mark and the end of an occurrence do to their schedule: pure, the same for every store. */
+import type { InstanceId } from "../domain/Ids.ts"
+import type { RunningTask, ScheduledTask, SkippedTask, Task } from "../domain/Task.ts"
+import * as TaskLifecycle from "../domain/TaskLifecycle.ts"
+import type { Successor, TaskSchedule } from "../domain/TaskSchedule.ts"
+import { advance, countRun } from "../domain/TaskSchedule.ts"
+import type { EpochMillis } from "../domain/Time.ts"
+import { onOverlap } from "./overlap.ts"
+
+/** A schedule after something has happened to one of its occurrences, and the occurrence to be stored with it. */
+export interface Followed {
+  readonly schedule: TaskSchedule
+  readonly next: Successor | undefined
+}
+
+/** Whether an occurrence's planned successor is stored now, and what becomes of the schedule. */
+export const follow = (schedule: TaskSchedule, occurrence: Task, successor: Successor | undefined): Followed => {
+  if (successor === undefined) return { schedule, next: undefined }
+  const advanced = advance(schedule, occurrence.nominalAt, successor)
+  return { schedule: advanced.schedule, next: advanced.store ? successor : undefined }
+}
+
+/** A start mark that was accepted; `followed` is absent where no schedule is concerned. */
+export interface Begun {
+  readonly task: RunningTask | SkippedTask
+  readonly followed: Followed | undefined
+}
+
+/**
+ * Accepts a start mark, skips the occurrence by its schedule's overlap rule, or refuses it (`undefined`).
+ *
+ * @param state the Task's schedule and how many other occurrences of it have begun and not ended; `undefined` for a
+ * one-shot
+ * @param now epoch milliseconds
+ */
+export const begin = (
+  task: Task,
+  state: { readonly schedule: TaskSchedule; readonly othersUnderWay: number } | undefined,
+  owner: InstanceId,
+  mark: { readonly token: number; readonly successor: Successor | undefined },
+  now: EpochMillis
+): Begun | undefined => {
+  const started = TaskLifecycle.start(task, owner, mark.token, now)
+  if (started === undefined) return undefined
+  // A later attempt of an occurrence is no further run, and has been followed already.
+  if (state === undefined || task.attempts.length > 0) return { task: started, followed: undefined }
+  const { othersUnderWay, schedule } = state
+  if (onOverlap(schedule.recurrence, othersUnderWay) === "skip") {
+    const skipped = TaskLifecycle.skip(task, owner, mark.token, "overlap", now)
+    return skipped && { task: skipped, followed: follow(schedule, task, mark.successor) }
+  }
+  return { task: started, followed: follow(countRun(schedule), task, mark.successor) }
+}
+
+/** A successor as it is stored: claimed by its writer if it becomes claimable soon enough. */
+export const asStored = ({ claimUntil, task }: Successor, writer: InstanceId | undefined): ScheduledTask =>
+  (writer !== undefined && task.claimableAt <= claimUntil ? TaskLifecycle.claim(task, writer) : undefined) ?? task
