@@ -35,7 +35,7 @@ export const makeReaper = (needs: {
   readonly repository: Context.Tag.Service<TaskRepository>
   readonly config: EngineSettings
   readonly clock: Clock.Clock
-  readonly leases: () => Leases
+  readonly leases: Leases
   readonly settleOrphan: (lease: Lease, orphan: RunningTask) => Effect.Effect<void>
   readonly onFreed: () => void
 }): Effect.Effect<Reaper, never, Scope.Scope> =>
@@ -54,7 +54,7 @@ export const makeReaper = (needs: {
     }
 
     const reapOnce = Effect.suspend((): Effect.Effect<boolean, TaskRepositoryError> => {
-      const lease = leases().current()
+      const lease = leases.current()
       if (lease === undefined) return Effect.succeed(false)
       return Effect.flatMap(repository.reap(lease, batch), (reaped) =>
         Effect.as(settle(lease, reaped), reaped.released + reaped.orphans.length === batch))

@@ -102,7 +102,7 @@ export const makeTaskEvents = (
         // Asked only once the waiter is there and changes are read, so that an end in between is not missed.
         (waiter) =>
           Effect.scoped(Effect.flatMap(
-            Effect.zipRight(RcRef.get(interested), repository.get(id)),
+            Effect.zipRight(Effect.suspend(() => closed ? Effect.void : RcRef.get(interested)), repository.get(id)),
             Option.match({
               onNone: () => new TaskNotFound({ id }),
               onSome: (task) => {

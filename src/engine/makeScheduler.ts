@@ -41,6 +41,7 @@ import type { Leases } from "./Leases.ts"
 import { makeLeases } from "./Leases.ts"
 import { makeNearFuture } from "./NearFuture.ts"
 import { makePruner } from "./Pruner.ts"
+import type { Reaper } from "./Reaper.ts"
 import { makeReaper, makeReconciler } from "./Reaper.ts"
 import { makeRecord } from "./Recorder.ts"
 import { makeScheduleDrivers } from "./ScheduleDrivers.ts"
@@ -83,9 +84,7 @@ export const makeScheduler: Effect.Effect<
 
   const settleOrphan = (lease: Lease, orphan: RunningTask) => runner.settleOrphan(lease, orphan)
   const onFreed = () => dispatcher.consider(clock.unsafeCurrentTimeMillis())
-  const reaper = repository.shared
-    ? yield* makeReaper({ repository, config, clock: ownClock, leases: () => leases, settleOrphan, onFreed })
-    : undefined
+  let reaper: Reaper | undefined
   const leases: Leases = yield* makeLeases({
     repository,
     config,
@@ -155,6 +154,7 @@ export const makeScheduler: Effect.Effect<
       for (const id of driveOn.known()) ids.add(id)
       return ids
     }
+    reaper = yield* makeReaper({ repository, config, clock: ownClock, leases, settleOrphan, onFreed })
     yield* makeReconciler({ repository, config, leases, known, settleOrphan, onFreed })
     yield* Effect.forkScoped(Stream.runForEach(repository.hints, (hint) =>
       hint._tag === "Work"

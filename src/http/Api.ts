@@ -160,7 +160,14 @@ const tasks = HttpApiGroup.make("tasks")
   )
 
 const Healthy = Schema.Struct({ status: Schema.Literal("ok") })
-const Ready = Schema.Struct({ status: Schema.Literal("ready") })
+const Ready = Schema.Struct({
+  status: Schema.Literal("ready"),
+  details: Schema.optional(
+    Schema.Record({ key: Schema.String, value: Schema.String }).annotations({
+      description: "The store, and whether its notifications get through; only on loopback or with the key"
+    })
+  )
+})
 
 const health = HttpApiGroup.make("health")
   .add(

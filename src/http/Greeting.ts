@@ -2,6 +2,7 @@
 import { Redacted } from "effect"
 import type { LambdaTarget } from "./LambdaTarget.ts"
 import type { ServerKey } from "./ServerKey.ts"
+import type { StoreTarget } from "./StoreTarget.ts"
 
 const keyHeader = (key: ServerKey): ReadonlyArray<string> => {
   switch (key._tag) {
@@ -26,6 +27,17 @@ const keyLine = (key: ServerKey): ReadonlyArray<string> => {
   }
 }
 
+const storeLine = (store: StoreTarget): string => {
+  switch (store.where) {
+    case "memory":
+      return "Tasks are kept in memory: they end with this process."
+    case "embedded":
+      return `Tasks are kept in a PostgreSQL of this server's own, in ${store.directory}.`
+    case "postgres":
+      return `Tasks are kept in the PostgreSQL of DATABASE_URL, schema ${store.schema}.`
+  }
+}
+
 /**
  * The lines of the greeting.
  *
@@ -36,10 +48,11 @@ export const greeting = (options: {
   readonly key: ServerKey
   readonly runsOn: string
   readonly target: LambdaTarget
+  readonly store: StoreTarget
 }): ReadonlyArray<string> => [
   `effect-lambda-scheduler listens on ${options.url} (documentation: ${options.url}/docs)`,
   `Functions run on ${options.runsOn}, because ${options.target.reason}.`,
-  "Tasks are kept in memory: they end with this process.",
+  storeLine(options.store),
   ...keyLine(options.key),
   "Try:",
   [

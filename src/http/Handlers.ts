@@ -140,7 +140,11 @@ export const healthLayer = (access: Access) =>
             // What is stuck may not even be interruptible.
             Effect.disconnect,
             Effect.timeoutFail({ duration: "4 seconds", onTimeout: () => stuck }),
-            Effect.as({ status: "ready" as const }),
+            Effect.zipRight(scheduler.storeDetails),
+            Effect.map((details) => ({
+              status: "ready" as const,
+              ...(access.mayKnowReasons(NodeHttpServerRequest.toIncomingMessage(request)) ? { details } : {})
+            })),
             Effect.mapError((reason) =>
               problem(
                 503,

@@ -1,5 +1,6 @@
 /** The server's settings, from the environment. This table is what the README shows, compared by a test. */
 import { Config, ConfigError, Effect, Either, Redacted } from "effect"
+import { defaultSchema, isSchemaName } from "../adapters/sql/SchemaName.ts"
 import type { Millis } from "../domain/Time.ts"
 import { parseDuration, shown } from "../domain/Time.ts"
 import { EngineConfig } from "../engine/EngineConfig.ts"
@@ -8,6 +9,8 @@ import { awsSigns, lambdaTarget } from "./LambdaTarget.ts"
 import { serverDefaults } from "./SchedulerServer.ts"
 import { ServerError } from "./ServerError.ts"
 import { minKeyLength } from "./ServerKey.ts"
+import type { StoreTarget } from "./StoreTarget.ts"
+import { defaultDataDirectory, storeChoices, storeTarget } from "./StoreTarget.ts"
 
 export interface EnvironmentVariable {
   readonly name: string
@@ -15,6 +18,8 @@ export interface EnvironmentVariable {
   readonly default: string
   readonly meaning: string
 }
+
+const storeGiveUp: Millis = 300_000
 
 const seconds = (millis: Millis): string => `${millis / 1_000} seconds`
 
@@ -42,6 +47,23 @@ export const environmentVariables: ReadonlyArray<EnvironmentVariable> = [
     name: "LAMBDA",
     default: "aws if any AWS credentials or role are set, else local",
     meaning: "Where functions run: aws or local"
+  },
+  {
+    name: "STORE",
+    default: "postgres if DATABASE_URL is set, else embedded",
+    meaning: "Where Tasks are kept: postgres, embedded (a PostgreSQL of its own in DATA_DIR) or memory"
+  },
+  {
+    name: "DATABASE_URL",
+    default: "",
+    meaning: "PostgreSQL 14 or newer, such as postgres://user:password@host:5432/database; servers that share it share the work"
+  },
+  { name: "DATABASE_SCHEMA", default: defaultSchema, meaning: "Schema that holds the tables" },
+  { name: "DATA_DIR", default: defaultDataDirectory, meaning: "Where the embedded PostgreSQL keeps its files" },
+  {
+    name: "STORE_GIVE_UP",
+    default: "5 minutes",
+    meaning: "How long the store may be away before the server ends (exit code 69), for its supervisor to notice"
   },
   {
     name: "CONCURRENCY",
@@ -94,6 +116,8 @@ export interface ServerSettings {
   readonly insecureNoAuth: boolean
   readonly allowedHosts: ReadonlyArray<string>
   readonly lambda: LambdaTarget
+  readonly store: StoreTarget
+  readonly storeGiveUp: Millis
   readonly concurrency: number
   readonly shutdownGrace: Millis
 }
@@ -127,6 +151,10 @@ const oneOf = <A extends string>(name: string, ...choices: ReadonlyArray<A>) =>
     return choice === undefined ? Either.left(choices.join(" or ")) : Either.right(choice)
   })
 
+const duration = (name: string) =>
+  variable(name, (text) =>
+    Either.mapLeft(parseDuration(text, name), () => "a duration such as 30 seconds or PT30S"))
+
 const hostName = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i
 
 const allowedHosts = variable("ALLOWED_HOSTS", (text) => {
@@ -157,10 +185,14 @@ const environment = Config.all({
   allowedHosts,
   lambda: oneOf("LAMBDA", "aws", "local"),
   concurrency: integer("CONCURRENCY", 1, 10_000),
-  shutdownGrace: variable(
-    "SHUTDOWN_GRACE",
-    (text) => Either.mapLeft(parseDuration(text, "SHUTDOWN_GRACE"), () => "a duration such as 30 seconds or PT30S")
-  ),
+  shutdownGrace: duration("SHUTDOWN_GRACE"),
+  store: oneOf("STORE", ...storeChoices),
+  // A secret: what is wrong with it is told by whoever connects, without showing it.
+  databaseUrl: text("DATABASE_URL"),
+  databaseSchema: variable("DATABASE_SCHEMA", (text) =>
+    isSchemaName(text) ? Either.right(text) : Either.left("lower-case letters, digits and _, beginning with a letter")),
+  dataDirectory: text("DATA_DIR"),
+  storeGiveUp: duration("STORE_GIVE_UP"),
   log: logEnvironment,
   signs: Config.all(awsSigns.map((name) => Config.map(text(name), (value) => ({ name, isSet: value !== undefined }))))
 })
@@ -176,8 +208,13 @@ const explain = (error: ConfigError.ConfigError): string =>
  */
 export const serverSettings: Effect.Effect<ServerSettings, ServerError> = Effect.matchEffect(environment, {
   onFailure: (error) => new ServerError({ reason: "ConfigInvalid", message: explain(error) }),
-  onSuccess: (read) =>
-    Effect.succeed({
+  onSuccess: (read) => {
+    const store = storeTarget(
+      { store: read.store, url: read.databaseUrl, schema: read.databaseSchema, directory: read.dataDirectory },
+      defaultSchema
+    )
+    if (Either.isLeft(store)) return new ServerError({ reason: "ConfigInvalid", message: store.left })
+    return Effect.succeed({
       host: read.host ?? serverDefaults.host,
       port: read.port ?? serverDefaults.port,
       apiKey: read.apiKey === undefined ? undefined : Redacted.make(read.apiKey),
@@ -185,6 +222,9 @@ export const serverSettings: Effect.Effect<ServerSettings, ServerError> = Effect
       allowedHosts: read.allowedHosts ?? [],
       lambda: lambdaTarget(read.lambda, read.signs.filter(({ isSet }) => isSet).map(({ name }) => name)),
       concurrency: read.concurrency ?? EngineConfig.defaults.concurrency,
+      store: store.right,
+      storeGiveUp: read.storeGiveUp ?? storeGiveUp,
       shutdownGrace: read.shutdownGrace ?? EngineConfig.defaults.shutdownGrace
     })
+  }
 })

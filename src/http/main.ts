@@ -1,7 +1,6 @@
 /** The server process: `npm start`. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Clock, Console, Effect, Exit, Layer, Option, Runtime } from "effect"
-import { MemoryTaskRepository } from "../adapters/memory/index.ts"
 import type { Millis } from "../domain/Time.ts"
 import { EngineConfig } from "../engine/EngineConfig.ts"
 import { LambdaScheduler } from "../engine/LambdaScheduler.ts"
@@ -11,6 +10,10 @@ import type { LambdaTarget } from "./LambdaTarget.ts"
 import { SchedulerServer } from "./SchedulerServer.ts"
 import type { ServerSettings } from "./ServerConfig.ts"
 import { serverSettings } from "./ServerConfig.ts"
+import { ServerError } from "./ServerError.ts"
+import { giveUpStore, storeGivenUpCode } from "./StoreGiveUp.ts"
+import { storeLayer } from "./storeLayer.ts"
+import type { StoreTarget } from "./StoreTarget.ts"
 import { serverLog } from "./ServerLog.ts"
 
 // Only what is used is loaded: the AWS SDK alone would cost a third of the time it takes to start.
@@ -21,20 +24,30 @@ const lambdaClient = ({ where }: LambdaTarget): Layer.Layer<LambdaClient> =>
       : Effect.map(Effect.promise(() => import("../adapters/local/index.ts")), (local) => local.LocalLambdaClient.layer)
   )
 
-const greet = (target: LambdaTarget) =>
+const greet = (target: LambdaTarget, store: StoreTarget) =>
   Effect.gen(function*() {
     const { description } = yield* LambdaClient
     const { key, url } = yield* SchedulerServer
-    const lines = greeting({ url, key, runsOn: description, target })
+    const lines = greeting({ url, key, runsOn: description, target, store })
     yield* Console.log(lines.join("\n"))
   })
 
-const server = ({ concurrency, shutdownGrace, ...settings }: ServerSettings) =>
-  Layer.effectDiscard(greet(settings.lambda)).pipe(
-    Layer.provideMerge(SchedulerServer.layer(settings)),
-    Layer.provide(LambdaScheduler.layer),
-    Layer.provide(EngineConfig.layer({ concurrency, shutdownGrace })),
-    Layer.provide(Layer.merge(MemoryTaskRepository.layer, lambdaClient(settings.lambda)))
+const server = ({ concurrency, shutdownGrace, store, storeGiveUp, ...settings }: ServerSettings) =>
+  Effect.gen(function*() {
+    yield* Layer.build(Layer.effectDiscard(greet(settings.lambda, store)).pipe(
+      Layer.provide(SchedulerServer.layer(settings))
+    ))
+    return yield* store.where === "memory" ? Effect.never : giveUpStore(storeGiveUp)
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(
+      LambdaScheduler.layer.pipe(
+        Layer.provide(EngineConfig.layer({ concurrency, shutdownGrace })),
+        // Functions of this machine are kept where the Tasks are.
+        Layer.provideMerge(lambdaClient(settings.lambda)),
+        Layer.provide(storeLayer(store))
+      )
+    )
   )
 
 /** How much longer than its grace a shutdown may take before the process ends anyway. */
@@ -61,7 +74,7 @@ const endInTime = (grace: Millis) =>
 const program = Effect.gen(function*() {
   const settings = yield* serverSettings
   yield* endInTime(settings.shutdownGrace)
-  return yield* Layer.launch(server(settings))
+  return yield* server(settings)
 }).pipe(
   Effect.tapErrorCause((cause) =>
     Option.match(Cause.failureOption(cause), {
@@ -72,8 +85,14 @@ const program = Effect.gen(function*() {
   Effect.provide(serverLog)
 )
 
+const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
+  if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return 0
+  const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  return failure instanceof ServerError && failure.reason === "StoreGivenUp" ? storeGivenUpCode : 1
+}
+
 NodeRuntime.runMain(program, {
   disableErrorReporting: true,
   disablePrettyLogger: true,
-  teardown: (exit, onExit) => onExit(Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause) ? 1 : 0)
+  teardown: (exit, onExit) => onExit(exitCode(exit))
 })

@@ -2,7 +2,7 @@
  * Kills workers again and again while others live, and counts what each kill came upon. One implementation for the short
  * run within `npm test` and for the long one.
  */
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import type { Scope } from "effect"
 import { now, pick, seeded } from "./chanceAndTime.ts"
 import type { Rig } from "./Rig.ts"
@@ -104,7 +104,7 @@ const strike = (rig: Rig, victim: Worker, point: Kill["point"], chance: () => nu
   })
 
 /** Milliseconds: a worker that has just started has nothing to lose yet. */
-const ripe = 700
+const ripening = 700
 
 export const killAgainAndAgain = (
   rig: Rig,
@@ -112,30 +112,41 @@ export const killAgainAndAgain = (
 ): Effect.Effect<KillingReport, never, Scope.Scope> =>
   Effect.gen(function*() {
     const chance = seeded(`${rig.seed} kills`)
-    const startedAt = new Map<string, number>()
-    const startOne = Effect.tap(rig.startWorker(), (worker) => Effect.sync(() => startedAt.set(worker.name, now())))
+    const ripeAt = new Map<string, number>()
+    const startOne = Effect.tap(
+      rig.startWorker(),
+      ({ name }) => Effect.sync(() => ripeAt.set(name, now() + ripening))
+    )
     yield* startOne
-    yield* Effect.forEach(Array.from({ length: workers - 1 }), () => startOne, { discard: true })
-    yield* Effect.sleep(ripe)
+    yield* Effect.forEach(Array.from({ length: workers - 1 }), () => startOne, { concurrency: 2, discard: true })
 
+    console.log("started", performance.now())
+    const starting: Array<Fiber.RuntimeFiber<Worker>> = []
     const struck: Array<Struck> = []
     let full = 0
+    let nextAt = 0
     // A kill that came upon nothing is followed by another, but not for ever.
     while (full < kills && struck.length < 2 * kills) {
-      const ready = (yield* rig.running).filter(({ name }) => now() - (startedAt.get(name) ?? Infinity) >= ripe)
+      const ready = (yield* rig.running).filter(({ name }) => now() >= (ripeAt.get(name) ?? Infinity))
       const victim = ready[pick(chance, ready.length)]
-      const point = chance() < 0.5 ? "anywhere" : points[pick(chance, points.length)] ?? "anywhere"
-      const wait = least + pick(chance, most - least + 1)
-      if (victim !== undefined) {
-        const kill = yield* strike(rig, victim, point, chance)
-        struck.push(kill)
-        if (kill.unanswered.length > 0 && kill.claimed > 0 && kill.started > 0) full++
-        yield* startOne
+      // Somebody is left who can take over.
+      if (victim === undefined || ready.length < 2 || now() < nextAt) {
+        yield* Effect.sleep("10 millis")
+        continue
       }
-      yield* Effect.sleep(wait)
+      const point = chance() < 0.5 ? "anywhere" : points[pick(chance, points.length)] ?? "anywhere"
+      nextAt = now() + least + pick(chance, most - least + 1)
+      const kill = yield* strike(rig, victim, point, chance)
+      console.log(kill.point, kill.unanswered.length, kill.claimed, kill.started, kill.answered, performance.now())
+      struck.push(kill)
+      if (kill.unanswered.length > 0 && kill.claimed > 0 && kill.started > 0) full++
+      if (full < kills) starting.push(yield* Effect.forkScoped(startOne))
     }
 
+    console.log("killed", performance.now())
+    yield* Fiber.joinAll(starting)
     const violations = yield* rig.verdict
+    console.log("verdict", performance.now())
     const { acknowledged, tasks } = yield* rig.history
     const stored = new Set(tasks.map(({ name }) => name))
     const done = struck.map(({ answered, claimed, point, started, unanswered, worker }): Kill => {

@@ -1,53 +1,23 @@
 import { Effect, Logger, LogLevel } from "effect"
-import { now } from "./chanceAndTime.ts"
 import { databaseStage, makeRig } from "./Rig.ts"
-Effect.runPromise(Effect.scoped(
-  Effect.gen(function*() {
-    let t = now()
-    const lap = (s: string) => {
-      console.log(s, now() - t)
-      t = now()
-    }
-    const stage = yield* databaseStage
-    lap("stage")
-    const rig = yield* makeRig(stage, { seed: 1, lease: 120_000, schema: "smoke" })
-    lap("rig")
-    const w = yield* rig.startWorker()
-    lap("worker")
-    yield* Effect.sleep(5000)
-    t = now()
-    console.log(w.output())
-    console.log(
-      "journal",
-      w.journal().length,
-      w.journal().filter((l) => l.kind === "refused").slice(0, 3),
-      "unanswered",
-      w.unanswered(),
-      w.instances()
-    )
-    console.log(
-      (yield* rig.observer.holdings(w.instances())).length,
-      yield* rig.observer.living,
-      yield* rig.observer.owners
-    )
-    t = now()
-    const v = yield* rig.verdict
-    lap("verdict")
-    console.log(v.slice(0, 20), v.length)
-    const h = yield* rig.history
-    console.log(
-      h.tasks.length,
-      h.endpoint.length,
-      h.acknowledged.length,
-      JSON.stringify(h.tasks.slice(0, 3)),
-      h.schedules
-    )
-    const c: Record<string, number> = {}
-    for (const r of h.tasks) c[r.status] = (c[r.status] ?? 0) + 1
-    console.log(c)
-    console.log(w.output())
-    w.kill("SIGTERM")
-    console.log(yield* w.ended)
-    lap("term")
-  }).pipe(Logger.withMinimumLogLevel(LogLevel.Error))
-)).catch((e) => console.log(e))
+import { killAgainAndAgain } from "./killing.ts"
+import { describeReport } from "./report.ts"
+import pg from "pg"
+const seed = Number(process.argv[2] ?? 1)
+Effect.runPromise(Effect.scoped(Effect.gen(function*(){
+  const stage = yield* databaseStage
+  const rig = yield* makeRig(stage, {seed, lease: 1_000, schema:"smoke"})
+  const r = yield* killAgainAndAgain(rig, { kills: Number(process.argv[3] ?? 15), workers: 3, pause: [200, 700] })
+  console.log(describeReport(r))
+  console.log(r.violations.slice(0,20), r.violations.length)
+  const pool = new pg.Pool({connectionString: stage.databaseUrl()})
+  console.log((yield* Effect.promise(()=>pool.query("select id, status, name, function_name, owner, token, attempt, started_at, due_at from smoke.tasks where finished_at is null"))).rows)
+  console.log((yield* Effect.promise(()=>pool.query("select * from smoke.instances"))).rows)
+  const stuck = (yield* Effect.promise(()=>pool.query("select id from smoke.tasks where finished_at is null"))).rows.map((r:any)=>r.id)
+  if (stuck.length) {
+    console.log((yield* rig.endpoint).filter(l=>stuck.includes(l.taskId)))
+    console.log((yield* Effect.promise(()=>pool.query("select task_id, number, token, owner, started_at, ended_at, outcome, error from smoke.task_attempts where task_id = any($1)", [stuck]))).rows)
+  }
+  for (const w of yield* rig.running) console.log(w.name, w.instances(), w.output())
+  yield* Effect.promise(()=>pool.end())
+}).pipe(Logger.withMinimumLogLevel(LogLevel.Error)))).catch(e=>console.log(e))

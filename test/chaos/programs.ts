@@ -83,7 +83,7 @@ export const start = (
     const program = yield* Effect.acquireRelease(
       Effect.sync((): Program => {
         const child = spawn(process.execPath, ["--enable-source-maps", file], {
-          env: { PATH: "/usr/local/bin:/usr/bin:/bin", ...environment },
+          env: { PATH: "/usr/local/bin:/usr/bin:/bin", NODE_NO_WARNINGS: "1", ...environment },
           stdio: ["ignore", "pipe", "pipe", "ipc"]
         })
         let output = ""

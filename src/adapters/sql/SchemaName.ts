@@ -7,13 +7,15 @@ const identifier = /^[a-z_][a-z0-9_]{0,62}$/
 
 export const defaultSchema = "lambda_scheduler"
 
+export const isSchemaName = (schema: string): boolean => identifier.test(schema) && !schema.startsWith("pg_")
+
 /**
  * Checks the name of the schema that holds the store.
  *
  * @returns the name, or `InvalidInput` with reason `NamePattern`
  */
 export const parseSchema = (schema: string): Effect.Effect<string, InvalidInput> =>
-  identifier.test(schema) && !schema.startsWith("pg_")
+  isSchemaName(schema)
     ? Effect.succeed(schema)
     : Effect.fail(
       new InvalidInput({

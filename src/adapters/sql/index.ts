@@ -1,4 +1,6 @@
 export { PgConnections } from "./PgConnections.ts"
 export type { PgConnectionsOptions } from "./PgConnections.ts"
+export { SqlFunctionStore } from "./SqlFunctionStore.ts"
+export type { SqlFunctionStoreOptions } from "./SqlFunctionStore.ts"
 export { SqlTaskRepository } from "./SqlTaskRepository.ts"
 export type { SqlTaskRepositoryOptions } from "./SqlTaskRepository.ts"
