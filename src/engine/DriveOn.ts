@@ -31,7 +31,10 @@ export const makeDriveOn = (
           onSome: ({ recurrence }) => drivers.start(id, recurrence, task)
         })),
         Effect.catchAllCause((cause) =>
-          Effect.zipRight(Effect.logError("The schedule of an occurrence cannot be read", cause), Effect.sync(() => offer(task)))
+          Effect.zipRight(
+            Effect.logError("The schedule of an occurrence cannot be read", cause),
+            Effect.sync(() => offer(task))
+          )
         ),
         Effect.ensuring(Effect.sync(() => underWay.delete(task.id)))
       )

@@ -35,12 +35,22 @@ const parseKey = (key: unknown): Either.Either<string | undefined, InvalidInput>
       })
     )
 
+const neither = Either.right({ id: undefined, key: undefined })
+
 /** Checks an id and a key; an id without a key is one. */
 export const parseRepeatable = (
   options: Repeatable
 ): Either.Either<{ readonly id: string | undefined; readonly key: string | undefined }, InvalidInput> =>
-  Either.flatMap(parseId(options.id), (id) =>
-    Either.map(parseKey(options.idempotencyKey), (key) => ({ id: id?.toLowerCase(), key: key ?? id?.toLowerCase() })))
+  options.id === undefined && options.idempotencyKey === undefined ?
+    neither :
+    Either.flatMap(
+      parseId(options.id),
+      (id) =>
+        Either.map(
+          parseKey(options.idempotencyKey),
+          (key) => ({ id: id?.toLowerCase(), key: key ?? id?.toLowerCase() })
+        )
+    )
 
 const sorted = (record: object): ReadonlyArray<readonly [string, unknown]> =>
   Object.entries(record).sort(([left], [right]) => left < right ? -1 : 1)

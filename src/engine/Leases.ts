@@ -80,6 +80,8 @@ const keptByHeartbeats = (
     let others = 0
     let closing = false
     let lastBeatAt: number | undefined
+    /** The store has been asked before, and has not answered once. */
+    let wasAwayFromTheStart = false
     let problem = "The store has not been reached yet"
 
     const ask = Effect.suspend(() =>
@@ -98,7 +100,7 @@ const keptByHeartbeats = (
           untilWall: sentAtWall + reliedOn
         }
         others = heartbeat.others
-        const wasAway = lastBeatAt !== undefined && sentAt - lastBeatAt > leaseDuration - leaseMargin
+        const wasAway = lastBeatAt === undefined ? wasAwayFromTheStart : sentAt - lastBeatAt > reliedOn
         lastBeatAt = sentAt
         onHeartbeat(heartbeat, { sentAt, wasAway })
       })
@@ -120,6 +122,7 @@ const keptByHeartbeats = (
           return lost(held.lease)
         }
         engineMetrics.storeErrors()
+        wasAwayFromTheStart = true
         const isNews = problem !== error.message
         problem = error.message
         return isNews ? Effect.logWarning("The store did not take a heartbeat; trying again", error) : Effect.void

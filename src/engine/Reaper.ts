@@ -62,10 +62,15 @@ export const makeReaper = (needs: {
 
     const look = Effect.suspend(() => {
       const now = monotonic(clock)
-      if (now < Math.max(looksAt, notBefore)) return Effect.void
+      if (now < Math.max(looksAt, notBefore)) {
+        return Effect.void
+      }
       // What nobody's heartbeat announces, such as the claims of a lease that was closed, is looked for now and then.
       looksAt = now + config.reconcileInterval
-      return Effect.repeat(reapOnce, { while: (more) => more })
+      return Effect.repeat(reapOnce, {
+        while: (more) =>
+          more
+      })
     })
     const untilNext = Effect.suspend(() =>
       Effect.timeoutOption(Queue.take(wake), Math.max(1, Math.max(looksAt, notBefore) - monotonic(clock)))

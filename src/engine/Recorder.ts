@@ -2,8 +2,9 @@
 import type { Context } from "effect"
 import { Effect, Option } from "effect"
 import type { TaskRepositoryError } from "../domain/Errors.ts"
-import type { FinishedTask, RunningTask, ScheduledTask } from "../domain/Task.ts"
+import type { RunningTask } from "../domain/Task.ts"
 import type { Lease, SettleRequest, SettleVerdict, TaskRepository } from "../ports/TaskRepository.ts"
+import { findSuccessor } from "./Successors.ts"
 import { untilAvailable } from "./untilAvailable.ts"
 
 /** @param request made once the store can be asked what it takes; then the same for every try */
@@ -17,7 +18,11 @@ const fenced: SettleVerdict = { _tag: "Fenced" }
 
 export const makeRecord = (repository: Context.Tag.Service<TaskRepository>): Record => {
   /** After a lost reply a refusal may mean that the outcome was accepted the time before. */
-  const acceptedBefore = (task: RunningTask, request: SettleRequest): Effect.Effect<SettleVerdict, TaskRepositoryError> =>
+  const acceptedBefore = (
+    lease: Lease,
+    task: RunningTask,
+    request: SettleRequest
+  ): Effect.Effect<SettleVerdict, TaskRepositoryError> =>
     Effect.gen(function*() {
       const now = Option.getOrUndefined(yield* repository.get(task.id))
       const ended = now?.attempts[task.attempts.length - 1]?.ended
@@ -25,27 +30,24 @@ export const makeRecord = (repository: Context.Tag.Service<TaskRepository>): Rec
         now.attempts.length === task.attempts.length && ended.at >= request.end.at &&
         ended.outcome === request.end.outcome && ended.requestId === request.end.requestId
       if (!isOurs) return fenced
-      const next = request.successor === undefined
-        ? Option.none()
-        : yield* repository.get(request.successor.task.id)
-      return {
-        _tag: "Accepted",
-        task: now as ScheduledTask | FinishedTask,
-        next: Option.getOrUndefined(Option.filter(next, (task) => task.status === "Scheduled")) as
-          | ScheduledTask
-          | undefined
-      }
+      const next = yield* findSuccessor(repository, request.successor, lease.instanceId)
+      return { _tag: "Accepted", task: now, next }
     })
 
   return (lease, task, request) => {
     let made: SettleRequest | undefined
     let asked = false
-    const attempt = Effect.suspend(() => made === undefined ? Effect.tap(request, (fresh) => Effect.sync(() => (made = fresh))) : Effect.succeed(made)).pipe(
+    const attempt = Effect.suspend(() =>
+      made === undefined ? Effect.tap(request, (fresh) => Effect.sync(() => (made = fresh))) : Effect.succeed(made)
+    ).pipe(
       Effect.flatMap((request) => {
         const again = asked
         asked = true
-        return Effect.flatMap(repository.settle(lease, [request]), ([verdict = fenced]) =>
-          verdict._tag === "Fenced" && again ? acceptedBefore(task, request) : Effect.succeed(verdict))
+        return Effect.flatMap(
+          repository.settle(lease, [request]),
+          ([verdict = fenced]) =>
+            verdict._tag === "Fenced" && again ? acceptedBefore(lease, task, request) : Effect.succeed(verdict)
+        )
       })
     )
     return untilAvailable("take an outcome", task.id, attempt)

@@ -20,6 +20,8 @@ export interface ScheduleDrivers {
   readonly followed: (moment: "start" | "end", occurrence: Task, next: ScheduledTask | undefined) => void
   /** The occurrence that the fiber waited for is cancelled: it goes on with another one. */
   readonly aim: (id: TaskScheduleId, next: ClaimedTask) => void
+  /** The occurrence is no longer this instance's, as the store has told: whoever has it drives on. */
+  readonly lost: (occurrence: Pick<Task, "id" | "scheduleId" | "token">) => void
   /** The occurrences that fibers wait for. */
   readonly known: () => Iterable<TaskId>
   /** Interrupts all fibers; what they waited for is up to others. */
@@ -103,14 +105,20 @@ export const makeScheduleDrivers = (
     const drive = (id: TaskScheduleId, recurrence: Recurrence): Effect.Effect<void> =>
       step(id).pipe(Effect.repeat(effectSchedule(recurrence)), Effect.withClock(sleepingClock), Effect.asVoid)
 
+    /** Interrupts a fiber without waiting for it. */
+    const forget = (id: TaskScheduleId, driver: Driver): void => {
+      drivers.delete(id)
+      runFork(Fiber.interruptFork(driver.fiber))
+    }
+
     const start = (id: TaskScheduleId, recurrence: Recurrence, first: ClaimedTask): void => {
       if (stopped) return handOn(first)
       const before = drivers.get(id)
       if (before !== undefined) {
-        // A fiber goes on with the occurrence that is there now; one that is under way is followed by itself.
-        if (before.occurrence.id === first.id) return
-        drivers.delete(id)
-        runFork(Fiber.interruptFork(before.fiber))
+        // A fiber goes on with the occurrence that is there now; one that is under way is followed by itself. The same
+        // one under another token was lost in between, and claimed again.
+        if (before.occurrence.id === first.id && before.occurrence.token === first.token) return
+        forget(id, before)
       }
       // Not before it can be found: a first occurrence that is due at once is followed at once.
       const fiber = runFork(Effect.zipRight(Effect.yieldNow(), drive(id, recurrence)))
@@ -149,8 +157,7 @@ export const makeScheduleDrivers = (
     return {
       start,
       stop,
-      known: () =>
-        Array.from(drivers.values(), (driver) => driver.occurrence.id),
+      known: () => Array.from(drivers.values(), (driver) => driver.occurrence.id),
       dropAll: Effect.suspend(() => Effect.forEach([...drivers.keys()], stop, { discard: true })),
       stopAll: Effect.suspend(() => {
         stopped = true
@@ -171,12 +178,17 @@ export const makeScheduleDrivers = (
         // A retry, or the end of an anchored run, is not the moment at which its rule goes on.
         if (successorIsStoredAt(driver.recurrence) === moment) goOn(driver, driver.following, next)
       },
+      lost: ({ id, scheduleId, token }) => {
+        const driver = scheduleId === undefined ? undefined : drivers.get(scheduleId)
+        // Under a newer token it has been claimed again since.
+        if (scheduleId === undefined || driver?.occurrence.id !== id || driver.occurrence.token > token) return
+        forget(scheduleId, driver)
+      },
       aim: (id, next) => {
         const driver = drivers.get(id)
         if (driver === undefined) return passOn(next)
         if (driver.following !== undefined) return goOn(driver, driver.following, next)
-        drivers.delete(id)
-        runFork(Fiber.interruptFork(driver.fiber))
+        forget(id, driver)
         if (isHeld(next)) start(id, driver.recurrence, next)
         else shared?.onUnclaimed(next)
       }

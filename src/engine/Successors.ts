@@ -2,8 +2,8 @@
 import type { Context } from "effect"
 import { Effect, Option } from "effect"
 import type { TaskRepositoryError } from "../domain/Errors.ts"
-import type { TaskId } from "../domain/Ids.ts"
-import type { Task } from "../domain/Task.ts"
+import type { InstanceId, TaskId } from "../domain/Ids.ts"
+import type { ScheduledTask, Task } from "../domain/Task.ts"
 import type { Successor } from "../domain/TaskSchedule.ts"
 import { nextOccurrence, occurrence, successorIsStoredAt } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
@@ -19,6 +19,20 @@ export type PlanSuccessor = (
   moment: "start" | "end" | "cancel",
   now: EpochMillis
 ) => Effect.Effect<Successor | undefined, TaskRepositoryError>
+
+/**
+ * What the store has put after an occurrence, when the reply that told of it was lost; `undefined` when there is nothing
+ * for this writer to do about it.
+ */
+export const findSuccessor = (
+  repository: Context.Tag.Service<TaskRepository>,
+  successor: Successor | undefined,
+  writer: InstanceId
+): Effect.Effect<ScheduledTask | undefined, TaskRepositoryError> =>
+  successor === undefined ? noSuccessor : Effect.map(repository.get(successor.task.id), (found) => {
+    const next = Option.getOrUndefined(found)
+    return next?.status === "Scheduled" && (next.owner === undefined || next.owner === writer) ? next : undefined
+  })
 
 export const noSuccessor: Effect.Effect<undefined> = Effect.as(Effect.void, undefined)
 

@@ -1,9 +1,9 @@
 /** Runs one claimed Task: start mark, invocation, settlement. It knows nothing of how Tasks are found. */
 import type { Clock, Context, Random } from "effect"
 import { Cause, Duration, Effect, Exit, Option } from "effect"
-import type { TaskId } from "../domain/Ids.ts"
-import type { InvocationResult } from "../domain/Invocation.ts"
 import { TaskRepositoryError } from "../domain/Errors.ts"
+import type { InstanceId, TaskId } from "../domain/Ids.ts"
+import type { InvocationResult } from "../domain/Invocation.ts"
 import { InvocationError } from "../domain/Invocation.ts"
 import type { RunningTask } from "../domain/Task.ts"
 import { idempotencyKey } from "../domain/Task.ts"
@@ -11,13 +11,20 @@ import type { EpochMillis } from "../domain/Time.ts"
 import type { AttemptResult } from "../policies/retry.ts"
 import { settleAttempt } from "../policies/retry.ts"
 import type { InvokeRequest, LambdaClient } from "../ports/LambdaClient.ts"
-import type { ClaimedTask, Lease, SettleVerdict, StartMark, StartVerdict, TaskRepository } from "../ports/TaskRepository.ts"
+import type {
+  ClaimedTask,
+  Lease,
+  SettleVerdict,
+  StartMark,
+  StartVerdict,
+  TaskRepository
+} from "../ports/TaskRepository.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
 import type { Leases } from "./Leases.ts"
 import type { Record } from "./Recorder.ts"
 import type { PlanSuccessor } from "./Successors.ts"
-import { noSuccessor } from "./Successors.ts"
+import { findSuccessor, noSuccessor } from "./Successors.ts"
 import { untilAvailable } from "./untilAvailable.ts"
 
 /** What the runner needs, and whom it tells. */
@@ -34,6 +41,8 @@ export interface TaskRunnerNeeds {
   /** A run has been interrupted before the store had answered its start mark. */
   readonly onNotStarted: (task: ClaimedTask) => void
   readonly onStart: (verdict: Exclude<StartVerdict, { readonly _tag: "Fenced" }>) => void
+  /** The store has refused a start mark or an outcome, or the lease has gone under which the Task was claimed. */
+  readonly onLost: (task: ClaimedTask) => void
   readonly onSettled: (verdict: Extract<SettleVerdict, { readonly _tag: "Accepted" }>) => void
 }
 
@@ -86,6 +95,11 @@ const noLease = new TaskRepositoryError({
   message: "There is no lease to start anything under; a heartbeat has to get through first"
 })
 
+const leaseGone = new InvocationError({
+  reason: "TooLate",
+  message: "The lease went while the claim was under way; nothing was sent"
+})
+
 /**
  * @param leases whose; a start under a lease that is not relied on is held back
  */
@@ -93,12 +107,17 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
   const { client, clock, config, leases, planSuccessor, random, repository } = needs
 
   /** After a lost reply a refusal may mean that the mark was accepted the time before: nothing has been sent since. */
-  const startedBefore = (task: ClaimedTask, lease: Lease): Effect.Effect<StartVerdict, TaskRepositoryError> =>
-    Effect.map(repository.get(task.id), (found): StartVerdict => {
+  const startedBefore = (mark: StartMark, lease: Lease): Effect.Effect<StartVerdict, TaskRepositoryError> =>
+    Effect.flatMap(repository.get(mark.id), (found): Effect.Effect<StartVerdict, TaskRepositoryError> => {
       const now = Option.getOrUndefined(found)
-      return now?.status === "Running" && now.owner === lease.instanceId && now.token === task.token
-        ? { _tag: "Started", task: now, next: undefined }
-        : { _tag: "Fenced" }
+      const next = findSuccessor(repository, mark.successor, lease.instanceId)
+      if (now?.status === "Running" && now.owner === lease.instanceId && now.token === mark.token) {
+        return Effect.map(next, (next) => ({ _tag: "Started", task: now, next }))
+      }
+      // Nobody else can skip what is ours: by that it was given up.
+      return now?.status === "Skipped" && now.token === mark.token + 1
+        ? Effect.map(next, (next) => ({ _tag: "Skipped", task: now, next }))
+        : Effect.succeed(fenced)
     })
 
   /** While the store is away a start is held, and its slot with it: nothing runs that is not marked. */
@@ -109,7 +128,7 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       const lease = leases.current()
       if (lease === undefined) return Effect.fail(noLease)
       // Claimed under a lease that was lost since.
-      if (lease.instanceId !== task.owner) return Effect.as(Effect.void, undefined)
+      if (lease.instanceId !== task.owner) return Effect.as(Effect.sync(() => needs.onLost(task)), undefined)
       const askedAt = clock.unsafeCurrentTimeMillis()
       // A mark may be written a little early: the attempt begins when it is due.
       const startsAt = Math.max(askedAt, task.dueAt)
@@ -124,17 +143,23 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
         asked = true
         return Effect.flatMap(repository.start(lease, [mark], startsAt), ([verdict = fenced]) =>
           Effect.map(
-            verdict._tag === "Fenced" && again ? startedBefore(task, lease) : Effect.succeed(verdict),
-            (verdict) => begun(verdict, lease, askedAt)
+            verdict._tag === "Fenced" && again ? startedBefore(mark, lease) : Effect.succeed(verdict),
+            (verdict) => begun(task, verdict, lease, askedAt)
           ))
       })
     })
     return untilAvailable("take a start mark", task.id, begin, () => needs.onNotStarted(task))
   }
 
-  const begun = (verdict: StartVerdict, lease: Lease, askedAt: EpochMillis): Begun | undefined => {
+  const begun = (
+    task: ClaimedTask,
+    verdict: StartVerdict,
+    lease: Lease,
+    askedAt: EpochMillis
+  ): Begun | undefined => {
     if (verdict._tag === "Fenced") {
       engineMetrics.lateWriteRefused()
+      needs.onLost(task)
       return undefined
     }
     needs.onStart(verdict)
@@ -181,6 +206,7 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       Effect.flatMap((verdict) => {
         if (verdict._tag === "Fenced") {
           engineMetrics.lateWriteRefused()
+          needs.onLost(task)
           return Effect.logDebug("Outcome refused: the Task was cancelled or taken over meanwhile").pipe(
             Effect.annotateLogs({ taskId: task.id, attempt: task.attempts.length })
           )
@@ -199,8 +225,10 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
     })
 
   const logBroken = (id: TaskId) => (run: Effect.Effect<void, TaskRepositoryError>): Effect.Effect<void> =>
-    Effect.catchAllCause(run, (cause) =>
-      Effect.logError("A Task run broke off", cause).pipe(Effect.annotateLogs({ taskId: id })))
+    Effect.catchAllCause(
+      run,
+      (cause) => Effect.logError("A Task run broke off", cause).pipe(Effect.annotateLogs({ taskId: id }))
+    )
 
   // Only the invocation itself can be interrupted: what has started is always settled.
   return {
@@ -211,13 +239,14 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
     runStarted: (running) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.suspend(() => {
-          const [lease, askedAt] = [leases.current(), running.attempts[running.attempts.length - 1]?.startedAt]
-          // The lease went while the claim was under way: whoever reaps it ends the attempt.
-          return lease === undefined || lease.instanceId !== running.owner || askedAt === undefined
-            ? Effect.void
-            : perform({ running, lease, askedAt }, restore)
+          const lease = leases.current()
+          const askedAt = running.attempts[running.attempts.length - 1]?.startedAt ?? -Infinity
+          return lease?.instanceId === running.owner
+            ? perform({ running, lease, askedAt }, restore)
+            : finish({ instanceId: running.owner as InstanceId, expiresAt: -Infinity }, running, leaseGone)
         })
       ).pipe(logBroken(running.id)),
-    settleOrphan: (lease, orphan) => Effect.uninterruptible(finish(lease, orphan, "OwnerLost")).pipe(logBroken(orphan.id))
+    settleOrphan: (lease, orphan) =>
+      Effect.uninterruptible(finish(lease, orphan, "OwnerLost")).pipe(logBroken(orphan.id))
   }
 }

@@ -13,7 +13,15 @@ import {
 import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import { InstanceId } from "../domain/Ids.ts"
 import type { AnyLambdaFunction } from "../domain/LambdaFunction.ts"
-import type { CancelledTask, FinishedTask, FunctionTarget, RunningTask, ScheduledTask, SucceededTask, Task } from "../domain/Task.ts"
+import type {
+  CancelledTask,
+  FinishedTask,
+  FunctionTarget,
+  RunningTask,
+  ScheduledTask,
+  SucceededTask,
+  Task
+} from "../domain/Task.ts"
 import { isFinished } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
 import { occurrence } from "../domain/TaskSchedule.ts"
@@ -56,7 +64,15 @@ import { parseLimit, parseMaxRuns, parseWork } from "./WorkRequest.ts"
 /** Tasks stored in one statement. */
 const bulk = 1_000
 
-const noKey = { id: undefined, key: undefined }
+const noKey = Either.right({ id: undefined, key: undefined })
+
+/** A one-shot that a caller has asked for, checked. */
+interface AskedTask {
+  readonly trigger: Trigger.OnceTrigger
+  readonly id: string | undefined
+  readonly key: string | undefined
+  readonly work: Work
+}
 
 /** A writer that owns nothing. */
 const nobody: Lease = { instanceId: InstanceId.make("00000000-0000-7000-8000-000000000000"), expiresAt: 0 }
@@ -116,6 +132,8 @@ export const makeScheduler: Effect.Effect<
     record: makeRecord(repository),
     // Given back by a shutdown; refused by the store if it was a cancel.
     onNotStarted: (task) => nearFuture.offer(task),
+    // Where nobody else drives schedules, nothing is lost to anybody: what was cancelled is followed.
+    onLost: (task) => repository.shared ? drivers.lost(task) : undefined,
     onStart: ({ next, task }) => {
       if (task.status === "Skipped") pruner.noteFinished()
       drivers.followed("start", task, next)
@@ -146,7 +164,14 @@ export const makeScheduler: Effect.Effect<
       : undefined
   )
   const driveOn = yield* makeDriveOn(repository, drivers, nearFuture.offer)
-  const dispatcher: Dispatcher = yield* makeDispatcher({ repository, config, clock, leases, nearFuture, handOn: driveOn.handOn })
+  const dispatcher: Dispatcher = yield* makeDispatcher({
+    repository,
+    config,
+    clock,
+    leases,
+    nearFuture,
+    handOn: driveOn.handOn
+  })
   if (repository.shared) {
     const known = () => {
       const ids = nearFuture.known()
@@ -200,7 +225,13 @@ export const makeScheduler: Effect.Effect<
   /** A caller that gives up must not part the store, which has a Task, from the engine, which is to run it. */
   const whole = Effect.uninterruptible
 
-  const plannedTask = (work: Work, target: FunctionTarget, id: TaskId, dueAt: EpochMillis, now: EpochMillis): ScheduledTask => ({
+  const plannedTask = (
+    work: Work,
+    target: FunctionTarget,
+    id: TaskId,
+    dueAt: EpochMillis,
+    now: EpochMillis
+  ): ScheduledTask => ({
     status: "Scheduled",
     id,
     name: work.name,
@@ -226,7 +257,10 @@ export const makeScheduler: Effect.Effect<
     return lease === undefined || until === undefined ? undefined : { lease, until }
   }
 
-  const taskOf = (verdict: InsertVerdict, key: IdempotencyKey | undefined): Effect.Effect<Task, IdempotencyConflict> => {
+  const taskOf = (
+    verdict: InsertVerdict,
+    key: IdempotencyKey | undefined
+  ): Effect.Effect<Task, IdempotencyConflict> => {
     switch (verdict._tag) {
       case "Inserted": {
         const stored = verdict.task
@@ -242,30 +276,39 @@ export const makeScheduler: Effect.Effect<
   }
 
   const storeTask = (task: ScheduledTask, key: IdempotencyKey | undefined, now: EpochMillis) =>
-    whole(Effect.flatMap(repository.insert([task], claimOf(now), key && [key]), ([verdict]) =>
-      taskOf(verdict as InsertVerdict, key)))
+    whole(
+      Effect.flatMap(repository.insert([task], claimOf(now), key && [key]), ([verdict]) =>
+        taskOf(verdict as InsertVerdict, key))
+    )
 
-  /** What is asked for, checked; everything but the deployment. */
-  const parseSchedule = <Payload>(fn: AnyLambdaFunction, options: ScheduleOptions<Payload> | undefined) =>
-    Either.gen(function*() {
-      const trigger = options?.trigger ?? Trigger.now
-      yield* Trigger.dueAt(trigger, clock.unsafeCurrentTimeMillis())
-      const { id, key } = options === undefined ? noKey : yield* parseRepeatable(options)
-      return { trigger, id: id as TaskId | undefined, key, work: yield* parseWork(fn, options, config.retry) }
-    })
+  /** What is asked for, checked; everything but the deployment. Without a generator: every Task comes by here. */
+  const parseSchedule = <Payload>(
+    fn: AnyLambdaFunction,
+    options: ScheduleOptions<Payload> | undefined
+  ): Either.Either<AskedTask, InvalidInput> => {
+    const trigger = options?.trigger ?? Trigger.now
+    const dueAt = Trigger.dueAt(trigger, clock.unsafeCurrentTimeMillis())
+    if (Either.isLeft(dueAt)) return Either.left(dueAt.left)
+    const repeatable = options === undefined ? noKey : parseRepeatable(options)
+    if (Either.isLeft(repeatable)) return Either.left(repeatable.left)
+    const work = parseWork(fn, options, config.retry)
+    if (Either.isLeft(work)) return Either.left(work.left)
+    return Either.right({ trigger, ...repeatable.right, work: work.right })
+  }
 
   const plan = (
-    asked: Either.Either.Right<ReturnType<typeof parseSchedule>>,
+    asked: AskedTask,
     target: FunctionTarget,
     now: EpochMillis
-  ) =>
-    Effect.flatMap(Trigger.dueAt(asked.trigger, now), (dueAt) =>
-      Effect.map(
-        asked.id === undefined ? ids.next : Effect.succeed(asked.id),
-        (id) => plannedTask(asked.work, target, id as TaskId, dueAt, now)
-      ))
+  ): Effect.Effect<ScheduledTask, InvalidInput> => {
+    const dueAt = Trigger.dueAt(asked.trigger, now)
+    return Either.isLeft(dueAt) ? Effect.fail(dueAt.left) : Effect.map(
+      asked.id === undefined ? ids.next : Effect.succeed(asked.id),
+      (id) => plannedTask(asked.work, target, id as TaskId, dueAt.right, now)
+    )
+  }
 
-  const keyOfTask = (asked: Either.Either.Right<ReturnType<typeof parseSchedule>>, target: FunctionTarget) =>
+  const keyOfTask = (asked: AskedTask, target: FunctionTarget) =>
     keyOf(asked.key, { work: asked.work, target, trigger: asked.trigger, more: {} })
 
   const schedule: SchedulerApi["schedule"] = (fn, options) =>

@@ -56,7 +56,8 @@ export const environmentVariables: ReadonlyArray<EnvironmentVariable> = [
   {
     name: "DATABASE_URL",
     default: "",
-    meaning: "PostgreSQL 14 or newer, such as postgres://user:password@host:5432/database; servers that share it share the work"
+    meaning:
+      "PostgreSQL 14 or newer, such as postgres://user:password@host:5432/database; servers that share it share the work"
   },
   { name: "DATABASE_SCHEMA", default: defaultSchema, meaning: "Schema that holds the tables" },
   { name: "DATA_DIR", default: defaultDataDirectory, meaning: "Where the embedded PostgreSQL keeps its files" },
@@ -152,8 +153,7 @@ const oneOf = <A extends string>(name: string, ...choices: ReadonlyArray<A>) =>
   })
 
 const duration = (name: string) =>
-  variable(name, (text) =>
-    Either.mapLeft(parseDuration(text, name), () => "a duration such as 30 seconds or PT30S"))
+  variable(name, (text) => Either.mapLeft(parseDuration(text, name), () => "a duration such as 30 seconds or PT30S"))
 
 const hostName = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i
 
@@ -189,8 +189,11 @@ const environment = Config.all({
   store: oneOf("STORE", ...storeChoices),
   // A secret: what is wrong with it is told by whoever connects, without showing it.
   databaseUrl: text("DATABASE_URL"),
-  databaseSchema: variable("DATABASE_SCHEMA", (text) =>
-    isSchemaName(text) ? Either.right(text) : Either.left("lower-case letters, digits and _, beginning with a letter")),
+  databaseSchema: variable(
+    "DATABASE_SCHEMA",
+    (text) =>
+      isSchemaName(text) ? Either.right(text) : Either.left("lower-case letters, digits and _, beginning with a letter")
+  ),
   dataDirectory: text("DATA_DIR"),
   storeGiveUp: duration("STORE_GIVE_UP"),
   log: logEnvironment,

@@ -11,10 +11,10 @@ import { SchedulerServer } from "./SchedulerServer.ts"
 import type { ServerSettings } from "./ServerConfig.ts"
 import { serverSettings } from "./ServerConfig.ts"
 import { ServerError } from "./ServerError.ts"
+import { serverLog } from "./ServerLog.ts"
 import { giveUpStore, storeGivenUpCode } from "./StoreGiveUp.ts"
 import { storeLayer } from "./storeLayer.ts"
 import type { StoreTarget } from "./StoreTarget.ts"
-import { serverLog } from "./ServerLog.ts"
 
 // Only what is used is loaded: the AWS SDK alone would cost a third of the time it takes to start.
 const lambdaClient = ({ where }: LambdaTarget): Layer.Layer<LambdaClient> =>
@@ -34,9 +34,11 @@ const greet = (target: LambdaTarget, store: StoreTarget) =>
 
 const server = ({ concurrency, shutdownGrace, store, storeGiveUp, ...settings }: ServerSettings) =>
   Effect.gen(function*() {
-    yield* Layer.build(Layer.effectDiscard(greet(settings.lambda, store)).pipe(
-      Layer.provide(SchedulerServer.layer(settings))
-    ))
+    yield* Layer.build(
+      Layer.effectDiscard(greet(settings.lambda, store)).pipe(
+        Layer.provide(SchedulerServer.layer(settings))
+      )
+    )
     return yield* store.where === "memory" ? Effect.never : giveUpStore(storeGiveUp)
   }).pipe(
     Effect.scoped,

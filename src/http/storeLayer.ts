@@ -34,7 +34,9 @@ const onEmbedded = (directory: string, schema: string) =>
 const storeFailed = (error: { readonly message: string }) =>
   new ServerError({ reason: "StoreFailed", message: error.message })
 
-export const storeLayer = (target: StoreTarget): Layer.Layer<TaskRepository | FunctionStore, ServerError> | Layer.Layer<TaskRepository> => {
+export const storeLayer = (
+  target: StoreTarget
+): Layer.Layer<TaskRepository | FunctionStore, ServerError> | Layer.Layer<TaskRepository> => {
   switch (target.where) {
     case "memory":
       return MemoryTaskRepository.layer

@@ -72,7 +72,7 @@ export interface ClaimRequest {
   /** Milliseconds: also claims what becomes claimable within this time. */
   readonly ahead: Millis
   readonly limit: number
-  /** How many one-shots that are due may be marked as started by the claim itself; default: none. */
+  /** How many one-shots that are due for the first time may be marked as started by the claim itself; default: none. */
   readonly start?: number | undefined
   /** Names of functions that must not be claimed now: capped, or their breaker is open. */
   readonly excludeFunctions: ReadonlyArray<string>

@@ -12,8 +12,8 @@ import { observe } from "./Observer.ts"
 import { bundle, temporaryDirectory } from "./programs.ts"
 import { recordingEndpoint } from "./RecordingEndpoint.ts"
 import type { FunctionScripts, WorkerSettings } from "./settings.ts"
-import { watchTakeovers } from "./Takeovers.ts"
-import type { Ending, Violation } from "./verify.ts"
+import { watchTakeovers } from "./TakeoverWatch.ts"
+import type { Takeovers, Violation } from "./verify.ts"
 import { verify, verifyTakeovers } from "./verify.ts"
 import type { Worker } from "./WorkerProcess.ts"
 import { startWorker } from "./WorkerProcess.ts"
@@ -119,7 +119,7 @@ export interface Rig {
    * that is.
    */
   readonly noteEnd: (worker: Worker, endedAt: number) => Effect.Effect<ReadonlyArray<Holding>>
-  readonly endings: Effect.Effect<ReadonlyArray<Ending>>
+  readonly takeovers: Effect.Effect<Takeovers>
   /** Asks for nothing more, ends the schedules, and waits until all is over or nothing more comes of it. */
   readonly comeToRest: Effect.Effect<void>
   readonly history: Effect.Effect<History>
@@ -216,17 +216,19 @@ export const makeRig = (stage: Stage, { functions, lease, schema, seed }: RigOpt
             takeovers.noteEnd(
               worker.instances(),
               endedAt,
-              holdings.filter(({ scheduleId, status }) => status === "Scheduled" && scheduleId === null)
+              holdings.flatMap(({ dueAt, id, scheduleId, status }) =>
+                scheduleId === null ? [{ id, dueAt, started: status === "Running" }] : []
+              )
             )
           )
         ),
-      endings: takeovers.endings,
+      takeovers: takeovers.seen,
       comeToRest,
       history,
       verdict: Effect.gen(function*() {
         yield* comeToRest
         const seen = yield* history
-        return [...verify(seen), ...verifyTakeovers(yield* takeovers.endings, seen.endpoint, lease)]
+        return [...verify(seen), ...verifyTakeovers(yield* takeovers.seen, seen.endpoint, lease)]
       })
     }
   })

@@ -66,7 +66,7 @@ const points: ReadonlyArray<CrashPoint> = moments.flatMap((moment) =>
 )
 
 /** A step that a worker is to die at may not come up. */
-const crashWithin = 1_000
+const crashWithin = 150
 
 /** What is not yet known at the moment of the kill: whether an unanswered insert was committed. */
 interface Struck extends Omit<Kill, "hit"> {
@@ -120,7 +120,6 @@ export const killAgainAndAgain = (
     yield* startOne
     yield* Effect.forEach(Array.from({ length: workers - 1 }), () => startOne, { concurrency: 2, discard: true })
 
-    console.log("started", performance.now())
     const starting: Array<Fiber.RuntimeFiber<Worker>> = []
     const struck: Array<Struck> = []
     let full = 0
@@ -137,16 +136,13 @@ export const killAgainAndAgain = (
       const point = chance() < 0.5 ? "anywhere" : points[pick(chance, points.length)] ?? "anywhere"
       nextAt = now() + least + pick(chance, most - least + 1)
       const kill = yield* strike(rig, victim, point, chance)
-      console.log(kill.point, kill.unanswered.length, kill.claimed, kill.started, kill.answered, performance.now())
       struck.push(kill)
       if (kill.unanswered.length > 0 && kill.claimed > 0 && kill.started > 0) full++
       if (full < kills) starting.push(yield* Effect.forkScoped(startOne))
     }
 
-    console.log("killed", performance.now())
     yield* Fiber.joinAll(starting)
     const violations = yield* rig.verdict
-    console.log("verdict", performance.now())
     const { acknowledged, tasks } = yield* rig.history
     const stored = new Set(tasks.map(({ name }) => name))
     const done = struck.map(({ answered, claimed, point, started, unanswered, worker }): Kill => {
@@ -169,7 +165,7 @@ export const killAgainAndAgain = (
       full: done.filter(isFull).length,
       violations,
       hits: Object.fromEntries(phases.map((phase) => [phase, count(phase)])) as Record<Phase, number>,
-      takeovers: (yield* rig.endings)
+      takeovers: (yield* rig.takeovers).endings
         .flatMap(({ endedAt, freedAt }) => freedAt === undefined ? [] : [freedAt - endedAt])
         .sort((left, right) => left - right),
       tasks: tasks.length,

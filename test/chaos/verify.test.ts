@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import type { AttemptOutcome } from "../../src/domain/Invocation.ts"
 import type { EndpointLine, History, ScheduleRow, TaskRow, Verdict } from "./History.ts"
 import { EndpointLine as Line, parseLines } from "./History.ts"
-import type { Ending } from "./verify.ts"
+import type { Ending, Stall } from "./verify.ts"
 import { verify, verifyTakeovers } from "./verify.ts"
 
 const t0 = 1_800_000_000_000
@@ -252,27 +252,35 @@ describe("takeovers", () => {
     endedAt: t0,
     lastHeldAt: t0 + 1_900,
     freedAt: t0 + 2_100,
-    heldUp: 0,
-    claimed: [{ id: "a", dueAt: t0 + 500 }],
+    held: [{ id: "a", dueAt: t0 + 500, started: false }],
     ...fields
   })
-  const broken = (endings: ReadonlyArray<Ending>, arrivedAt: number) =>
-    verifyTakeovers(endings, sent("a", 1, arrivedAt), lease).map(({ what }) => what)
+  const broken = (endings: ReadonlyArray<Ending>, arrivedAt: number, ...stalls: ReadonlyArray<Stall>) =>
+    verifyTakeovers({ endings, stalls }, sent("a", 1, arrivedAt), lease).map(({ what }) => what)
 
   it("in time: free within the lease and a second, and what is due later is on time", () => {
     expect(broken([anEnding()], 2_000)).toEqual([])
     expect(broken([anEnding({ lastHeldAt: undefined })], 2_000)).toEqual([])
-    expect(broken([anEnding({ claimed: [{ id: "a", dueAt: t0 + 5_000 }] })], 6_000)).toEqual([])
-    // Something else kept the machine busy for a second.
-    expect(broken([anEnding({ lastHeldAt: t0 + 2_900, heldUp: 1_000 })], 3_000)).toEqual([])
+    expect(broken([anEnding({ held: [{ id: "a", dueAt: t0 + 5_000, started: false }] })], 6_000)).toEqual([])
   })
 
   it("late: still held, late to arrive, never free or never arrived", () => {
-    expect(broken([anEnding({ lastHeldAt: t0 + 2_001 })], 2_000)).toEqual(["dead held something 2001 ms after the end"])
-    expect(broken([anEnding()], 2_001)).toEqual([`a, due at ${t0 + 500}, arrived 2001 ms after the end`])
-    expect(broken([anEnding({ claimed: [{ id: "a", dueAt: t0 + 5_000 }] })], 6_001)).toHaveLength(1)
-    expect(broken([anEnding({ freedAt: undefined })], 2_000)).toEqual(["dead still held something in the end"])
-    expect(broken([anEnding()], -1)).toEqual([`a, due at ${t0 + 500}, never arrived after its holder's end`])
+    expect(broken([anEnding({ lastHeldAt: t0 + 2_001 })], 2_000)).toEqual([
+      "Something was held by dead 2001 ms after its end"
+    ])
+    expect(broken([anEnding()], 2_001)).toEqual([
+      "a, held by dead and due 500 ms after its end, arrived 2001 ms after its end"
+    ])
+    expect(broken([anEnding({ held: [{ id: "a", dueAt: t0 + 5_000, started: false }] })], 6_001)).toHaveLength(1)
+    expect(broken([anEnding({ freedAt: undefined })], 2_000)).toEqual(["Something was held by dead in the end"])
+    expect(broken([anEnding()], -1)).toEqual(["a, held by dead and due 500 ms after its end, never arrived"])
+  })
+
+  it("not late while the machine stood still: between the end and the moment in question, and not before or after", () => {
+    const late = anEnding({ lastHeldAt: t0 + 2_900 })
+    expect(broken([late], 3_000, { at: t0 + 1_500, millis: 1_000 })).toEqual([])
+    expect(broken([late], 3_000, { at: t0 + 1_500, millis: 899 })).toHaveLength(2)
+    expect(broken([late], 3_000, { at: t0 - 1, millis: 1_000 }, { at: t0 + 9_000, millis: 1_000 })).toHaveLength(2)
   })
 
   it("counts from the last of several that held it", () => {
@@ -284,6 +292,8 @@ describe("takeovers", () => {
     })
     expect(broken([anEnding(), second], 3_500)).toEqual([])
     expect(broken([anEnding(), second], 3_501)).toHaveLength(1)
+    const started = { ...second, held: [{ id: "a", dueAt: t0 + 500, started: true }] }
+    expect(broken([anEnding(), started], 9_000)).toEqual([])
   })
 })
 

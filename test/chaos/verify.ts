@@ -323,10 +323,19 @@ export interface Ending {
   readonly lastHeldAt: number | undefined
   /** The first look that saw nothing of theirs any more; `undefined`: none did. */
   readonly freedAt: number | undefined
-  /** Milliseconds that whoever looked was itself held up: the machine was busy with something else. */
-  readonly heldUp: number
-  /** What was claimed and not started. */
-  readonly claimed: ReadonlyArray<{ readonly id: string; readonly dueAt: number }>
+  /** One-shots; what had been started may have to wait for its next attempt, for as long as its policy says. */
+  readonly held: ReadonlyArray<{ readonly id: string; readonly dueAt: number; readonly started: boolean }>
+}
+
+/** A time in which whoever looks at the store was held up itself: the machine was busy with something else. */
+export interface Stall {
+  readonly at: number
+  readonly millis: number
+}
+
+export interface Takeovers {
+  readonly endings: ReadonlyArray<Ending>
+  readonly stalls: ReadonlyArray<Stall>
 }
 
 /** Beyond the lease: from its end to the moment when another instance has the work. */
@@ -335,12 +344,12 @@ const takeoverMargin = 1_000
 /**
  * The work of an ended instance is somebody else's within its lease and a second: nothing is held in its name any
  * more, and what was due meanwhile arrives at its function. Something that several ended instances have held counts
- * from the last of them.
+ * from the last of them. A time in which the machine stood still counts for nobody.
  *
  * @param lease milliseconds
  */
 export const verifyTakeovers = (
-  endings: ReadonlyArray<Ending>,
+  { endings, stalls }: Takeovers,
   endpoint: ReadonlyArray<EndpointLine>,
   lease: number
 ): ReadonlyArray<Violation> => {
@@ -349,23 +358,28 @@ export const verifyTakeovers = (
     if (kind === "arrival") arrivals.set(taskId, [...arrivals.get(taskId) ?? [], t])
   }
   const lastHolder = new Map<string, Ending>()
-  for (const ending of endings) for (const { id } of ending.claimed) lastHolder.set(id, ending)
+  for (const ending of endings) for (const { id } of ending.held) lastHolder.set(id, ending)
+  const stalled = (from: number, to: number) =>
+    stalls.reduce((sum, { at, millis }) => at > from && at - millis < to ? sum + millis : sum, 0)
 
   return endings.flatMap((ending) => {
-    const allowed = lease + takeoverMargin + ending.heldUp
+    const { endedAt, freedAt, held, lastHeldAt } = ending
+    const who = ending.instances.join(", ")
     const violations: Array<Violation> = []
+    /** How much later than allowed something happened. */
+    const lateness = (from: number, at: number) => at - from - takeoverMargin - stalled(endedAt, at)
     const broken = (what: string) => violations.push({ rule: "takeover", what })
-    if (ending.freedAt === undefined) broken(`${ending.instances.join(", ")} still held something in the end`)
-    else if (ending.lastHeldAt !== undefined && ending.lastHeldAt - ending.endedAt > allowed) {
-      broken(`${ending.instances.join(", ")} held something ${ending.lastHeldAt - ending.endedAt} ms after the end`)
+    if (freedAt === undefined) broken(`Something was held by ${who} in the end`)
+    else if (lastHeldAt !== undefined && lateness(endedAt + lease, lastHeldAt) > 0) {
+      broken(`Something was held by ${who} ${lastHeldAt - endedAt} ms after its end`)
     }
-    for (const { dueAt, id } of ending.claimed) {
-      if (lastHolder.get(id) !== ending) continue
-      const bound = Math.max(dueAt, ending.endedAt + lease) + takeoverMargin + ending.heldUp
-      const arrivedAt = arrivals.get(id)?.find((t) => t >= ending.endedAt)
-      if (arrivedAt === undefined) broken(`${id}, due at ${dueAt}, never arrived after its holder's end`)
-      else if (arrivedAt > bound) {
-        broken(`${id}, due at ${dueAt}, arrived ${arrivedAt - ending.endedAt} ms after the end`)
+    for (const { dueAt, id, started } of held) {
+      if (started || lastHolder.get(id) !== ending) continue
+      const waiting = `${id}, held by ${who} and due ${dueAt - endedAt} ms after its end`
+      const arrivedAt = arrivals.get(id)?.find((t) => t >= endedAt)
+      if (arrivedAt === undefined) broken(`${waiting}, never arrived`)
+      else if (lateness(Math.max(dueAt, endedAt + lease), arrivedAt) > 0) {
+        broken(`${waiting}, arrived ${arrivedAt - endedAt} ms after its end`)
       }
     }
     return violations

@@ -148,10 +148,10 @@ const askSteadily = (scheduler: Context.Tag.Service<LambdaScheduler>) => {
 
 const burstCallers = 5
 
-/** As much as goes, for a tenth of a second. */
+/** As much as goes, until the kill that is to come upon it has come. */
 const burst = (scheduler: Context.Tag.Service<LambdaScheduler>) =>
   Effect.suspend(() => {
-    const end = performance.now() + 100
+    const end = performance.now() + 300
     const caller = Effect.repeat(askOnce(scheduler), { until: () => performance.now() >= end })
     return Effect.forEach(Array.from({ length: burstCallers }), () => caller, {
       concurrency: "unbounded",

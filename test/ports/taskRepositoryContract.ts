@@ -17,12 +17,15 @@ import { changesContract } from "./contract/changes.ts"
 import { claimingContract } from "./contract/claiming.ts"
 import type { TaskRepositoryHarness } from "./contract/harness.ts"
 import { suiteOf } from "./contract/harness.ts"
+import { heldContract } from "./contract/held.ts"
+import { idempotencyContract } from "./contract/idempotency.ts"
 import { leasesContract } from "./contract/leases.ts"
 import { listingContract } from "./contract/listing.ts"
 import { pruningContract } from "./contract/pruning.ts"
 import { randomCallsContract } from "./contract/randomCalls.ts"
 import { runningContract } from "./contract/running.ts"
 import { schedulesContract } from "./contract/schedules.ts"
+import { startingClaimsContract } from "./contract/startingClaims.ts"
 import { storingContract } from "./contract/storing.ts"
 
 export type { TaskRepositoryHarness } from "./contract/harness.ts"
@@ -31,8 +34,11 @@ export const taskRepositoryContract = <E>(name: string, harness: TaskRepositoryH
   const suite = suiteOf(harness)
   describe(`TaskRepository: ${name}`, () => {
     describe("storing", () => storingContract(suite))
+    describe("idempotent creation", () => idempotencyContract(suite))
     describe("claiming", () => claimingContract(suite))
+    describe("starting with the claim", () => startingClaimsContract(suite))
     describe("running", () => runningContract(suite))
+    describe("with what is held", () => heldContract(suite))
     describe("schedules", () => schedulesContract(suite))
     describe("cancelling", () => cancellingContract(suite))
     describe("leases", () => leasesContract(suite))

@@ -6,7 +6,7 @@ const outlives: Millis = 86_400_000
 
 export class IdempotencyKeys {
   private readonly made = new Map<string, { readonly digest: string; readonly id: string }>()
-  private readonly keyOf = new Map<string, string>()
+  private readonly keysOf = new Map<string, Array<string>>()
   /** Keys whose Task has been removed, in the order in which they end. */
   private readonly ending: Array<{ readonly key: string; readonly at: EpochMillis }> = []
 
@@ -16,18 +16,19 @@ export class IdempotencyKeys {
     return before && { _tag: before.digest === key.digest ? "Made" : "Conflict", id: before.id }
   }
 
+  /** A key that has not been used before stands for this from now on. */
   note(key: IdempotencyKey | undefined, id: string): void {
-    if (key === undefined) return
+    if (key === undefined || this.made.has(key.key)) return
     this.made.set(key.key, { digest: key.digest, id })
-    this.keyOf.set(id, key.key)
+    const keys = this.keysOf.get(id)
+    if (keys === undefined) this.keysOf.set(id, [key.key])
+    else keys.push(key.key)
   }
 
-  /** What the key has made is gone: from now on its time runs. */
+  /** What keys have made is gone: from now on their time runs. */
   noteRemoved(id: string, now: EpochMillis): void {
-    const key = this.keyOf.get(id)
-    if (key === undefined) return
-    this.keyOf.delete(id)
-    this.ending.push({ key, at: now + outlives })
+    for (const key of this.keysOf.get(id) ?? []) this.ending.push({ key, at: now + outlives })
+    this.keysOf.delete(id)
   }
 
   prune(now: EpochMillis): void {

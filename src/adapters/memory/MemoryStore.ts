@@ -84,6 +84,11 @@ export class MemoryStore {
     this.leases.delete(lease.instanceId)
   }
 
+  /** From then on nothing can bring one back that has ended. */
+  removeEndedLeases(now: EpochMillis): void {
+    for (const [instanceId, ends] of this.leases) if (ends <= now) this.leases.delete(instanceId)
+  }
+
   isLeaseAlive(instanceId: InstanceId, now: EpochMillis): boolean {
     const expiresAt = this.leases.get(instanceId)
     return expiresAt !== undefined && expiresAt > now
@@ -94,11 +99,11 @@ export class MemoryStore {
   insert(task: ScheduledTask, claim: ClaimOnInsert | undefined, key?: IdempotencyKey): InsertVerdict {
     const before = this.keys.find(key)
     if (before?._tag === "Conflict") return { _tag: "Conflict", id: before.id }
-    const present = this.tasks.get(before === undefined ? task.id : TaskId.make(before.id))
-    if (present !== undefined) return { _tag: "Present", task: present }
-    if (before !== undefined) return { _tag: "Gone", id: before.id }
-    this.keys.note(key, task.id)
-    return { _tag: "Inserted", task: this.store(task, claim) }
+    const id = before === undefined ? task.id : TaskId.make(before.id)
+    const present = this.tasks.get(id)
+    if (present === undefined && before !== undefined) return { _tag: "Gone", id }
+    this.keys.note(key, id)
+    return present !== undefined ? { _tag: "Present", task: present } : { _tag: "Inserted", task: this.store(task, claim) }
   }
 
   private store(task: ScheduledTask, claim: ClaimOnInsert | undefined): ScheduledTask {
@@ -124,7 +129,9 @@ export class MemoryStore {
       }
       const claimed = TaskLifecycle.claim(next, request.lease.instanceId)
       if (claimed === undefined) continue
-      const started = startable > 0 && claimed.claimableAt <= request.now && claimed.scheduleId === undefined
+      const isStartable = claimed.claimableAt <= request.now && claimed.scheduleId === undefined &&
+        claimed.attempts.length === 0
+      const started = startable > 0 && isStartable
         ? TaskLifecycle.start(claimed, request.lease.instanceId, claimed.token, request.now)
         : undefined
       if (started !== undefined) startable--
@@ -245,9 +252,11 @@ export class MemoryStore {
   ): InsertScheduleVerdict {
     const before = this.keys.find(key)
     if (before?._tag === "Conflict") return { _tag: "Conflict", id: before.id }
-    const present = this.schedules.get(before === undefined ? schedule.id : TaskScheduleId.make(before.id))
+    const id = before === undefined ? schedule.id : TaskScheduleId.make(before.id)
+    const present = this.schedules.get(id)
+    if (present === undefined && before !== undefined) return { _tag: "Gone", id }
+    this.keys.note(key, id)
     if (present !== undefined) return { _tag: "Present", schedule: present.schedule }
-    this.keys.note(key, schedule.id)
     this.schedules.set(schedule.id, { schedule, live: new Set(), underWay: new Set() })
     return { _tag: "Inserted", schedule, first: this.store(first, claim) }
   }

@@ -107,9 +107,10 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
     cancel: (lease, target, now) => transact((store) => store.cancel(lease, target, now)),
 
     reap: (lease, limit) =>
-      transactAt((store, now) =>
-        store.takeOver(lease.instanceId, (_, owner) => !store.isLeaseAlive(owner, now), limit)
-      ),
+      transactAt((store, now) => {
+        store.removeEndedLeases(now)
+        return store.takeOver(lease.instanceId, (_, owner) => !store.isLeaseAlive(owner, now), limit)
+      }),
 
     forgotten: (lease, known) => transact((store) => store.forgotten(lease.instanceId, known)),
 

@@ -73,7 +73,9 @@ export const makeChangeFeed = (store: Store): Effect.Effect<ChangeFeed, never, S
       horizon = xmin
       const edge = BigInt(xmin)
       seen = new Set(
-        rows.flatMap(([, id, xid]) => id !== null && BigInt(xid as string) >= edge ? [id as string] : [])
+        rows.flatMap(([, id, xid]) =>
+          id !== null && BigInt(xid as string) >= edge ? [id as string] : []
+        )
       )
     })
 

@@ -16,16 +16,21 @@ export interface Db {
   readonly run: Run
   /** All of it or nothing; again if another transaction stood in its way. A failed COMMIT may have taken effect. */
   readonly transact: <A, E>(body: (run: Run) => Effect.Effect<A, E | SqlError>) => Effect.Effect<A, E | SqlError>
-  /** The transaction on this very client that the caller is in, if it is in one. */
-  readonly joined: Effect.Effect<Option.Option<Run>>
+  /** Goes one way in a transaction of the caller's on this very client, and the other way everywhere else. */
+  readonly inTransaction: <A, E>(
+    joined: (run: Run) => Effect.Effect<A, E>,
+    otherwise: Effect.Effect<A, E>
+  ) => Effect.Effect<A, E>
 }
 
-const runOn = (connection: Connection): Run => (text, params = []) =>
-  connection.executeValues(text, params) as Effect.Effect<ReadonlyArray<Row>, SqlError>
+const runOn = (connection: Connection): Run => (text, params = []) => connection.executeValues(text, params)
 
 /** Alone, with no transaction of anybody's around it. */
-const alone = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.mapInputContext(effect, (context: Context.Context<R>) => Context.omit(TransactionConnection)(context as any) as any)
+const alone = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.mapInputContext(
+    effect,
+    (context: Context.Context<never>) => Context.omit(TransactionConnection)(context as never)
+  )
 
 // Full jitter, so that those who stood in each other's way do not meet again.
 const afterConflict = Schedule.exponential("20 millis").pipe(
@@ -48,8 +53,7 @@ export const asStoreError = <A, E, R>(
 const isSqlError = (error: unknown): error is SqlError => (error as { _tag?: unknown } | null)?._tag === "SqlError"
 
 export const makeDb = (client: PgClient): Db => {
-  const run: Run = (text, params = []) =>
-    alone(client.unsafe(text, params).values) as Effect.Effect<ReadonlyArray<Row>, SqlError>
+  const run: Run = (text, params = []) => alone(client.unsafe(text, params).values)
 
   const transact: Db["transact"] = (body) =>
     Effect.scoped(Effect.uninterruptibleMask((restore) =>
@@ -77,13 +81,13 @@ export const makeDb = (client: PgClient): Db => {
   return {
     run,
     transact,
-    joined: Effect.flatMap(
-      Effect.serviceOption(TransactionConnection),
-      Option.match({
-        onNone: () => Effect.succeedNone,
-        onSome: ([connection]) =>
-          Effect.map(isOurs(connection), (ours) => ours ? Option.some(runOn(connection)) : Option.none())
+    // One look at the fiber: every Task that is scheduled comes by here.
+    inTransaction: (joined, otherwise) =>
+      Effect.withFiberRuntime((fiber) => {
+        const transaction = Context.getOption(fiber.currentContext, TransactionConnection)
+        if (Option.isNone(transaction)) return otherwise
+        const [connection] = transaction.value
+        return Effect.flatMap(isOurs(connection), (ours) => ours ? joined(runOn(connection)) : otherwise)
       })
-    )
   }
 }

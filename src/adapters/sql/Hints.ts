@@ -58,7 +58,7 @@ export const makeHints = (
     let awaited: { readonly probe: number; readonly seen: Deferred.Deferred<void> } | undefined
 
     let workAt: EpochMillis = Infinity
-    let cancelledIds: Array<TaskId> = []
+    const cancelledIds: Array<TaskId> = []
     let hasChanged = false
 
     // Sending
@@ -129,7 +129,9 @@ export const makeHints = (
         const was = isOn
         isOn = false
         state = "does not get through; polling"
-        return was ? Effect.logInfo("Notifications of the database no longer get through; polling until they do") : Effect.void
+        return was
+          ? Effect.logInfo("Notifications of the database no longer get through; polling until they do")
+          : Effect.void
       })),
       // A dead connection may not even be closed in time.
       Effect.disconnect

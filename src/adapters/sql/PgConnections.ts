@@ -53,7 +53,7 @@ const acquirePool = (options: PgConnectionsOptions) =>
       try: () => {
         const queryTimeout = options.queryTimeout ?? 10_000
         const pool = new pg.Pool({
-          Client: Connection as unknown as typeof pg.Client,
+          Client: Connection,
           connectionString: Redacted.value(options.url),
           max: options.maxConnections ?? 10,
           connectionTimeoutMillis: options.connectTimeout ?? 5_000,

@@ -8,6 +8,7 @@ import type { InvalidInput } from "../../domain/Errors.ts"
 import { TaskRepositoryError } from "../../domain/Errors.ts"
 import type { TaskScheduleId } from "../../domain/Ids.ts"
 import type { Task } from "../../domain/Task.ts"
+import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
 import type { Cancelled, InsertVerdict } from "../../ports/TaskRepository.ts"
 import { TaskRepository } from "../../ports/TaskRepository.ts"
@@ -115,23 +116,34 @@ const make = (
         noteInserted
       )
     const insert = yield* group("insert", 2, ({ task }: InsertRequest) => bytesOfTask(task), insertAll)
-    const startAlone = yield* group("start", 2, () => 100, (requests: ReadonlyArray<StartRequest>) =>
+    const startAlone = yield* group("start", 2, () =>
+      100, (requests: ReadonlyArray<StartRequest>) =>
       onceMore(startTasks(store, requests)))
     const startFollowed = yield* group("start", 1, ({ mark }: StartRequest) =>
       100 + (mark.successor === undefined ? 0 : bytesOfTask(mark.successor.task)), (requests) =>
       startWithSchedules(store, requests))
     const settleAlone = yield* group("settle", 2, bytesOfEnd, (requests: ReadonlyArray<SettlingRequest>) =>
       onceMore(settleTasks(store, requests)))
-    const settleFollowed = yield* group("settle", 1, (asked: SettlingRequest) =>
-      bytesOfEnd(asked) + (asked.request.successor === undefined ? 0 : bytesOfTask(asked.request.successor.task)), (requests) =>
-      settleWithSchedules(store, requests))
-    const schedulesOf = yield* makeGroupCommit<TaskScheduleId, Option.Option<import("../../domain/TaskSchedule.ts").TaskSchedule>>({
+    const settleFollowed = yield* group(
+      "settle",
+      1,
+      (asked: SettlingRequest) =>
+        bytesOfEnd(asked) + (asked.request.successor === undefined ? 0 : bytesOfTask(asked.request.successor.task)),
+      (requests) =>
+        settleWithSchedules(store, requests)
+    )
+    const schedulesOf = yield* makeGroupCommit<
+      TaskScheduleId,
+      Option.Option<TaskSchedule>
+    >({
       lanes: 2,
       maxRows,
       maxBytes,
       maxWaiting,
-      bytesOf: () => 16,
-      commit: (ids) => asStoreError(reading.getSchedules(store, ids))
+      bytesOf: () =>
+        16,
+      commit: (ids) =>
+        asStoreError(reading.getSchedules(store, ids))
     })
 
     /** Some requests one way and the others the other, answered in their order. */
@@ -141,15 +153,23 @@ const make = (
       alone: (requests: ReadonlyArray<Request>) => Effect.Effect<ReadonlyArray<Answer>, TaskRepositoryError>,
       followed: (requests: ReadonlyArray<Request>) => Effect.Effect<ReadonlyArray<Answer>, TaskRepositoryError>
     ): Effect.Effect<ReadonlyArray<Answer>, TaskRepositoryError> => {
-      if (requests.every(isAlone)) return alone(requests)
-      if (!requests.some(isAlone)) return followed(requests)
+      if (requests.every(isAlone)) {
+        return alone(requests)
+      }
+      if (!requests.some(isAlone)) {
+        return followed(requests)
+      }
       return Effect.zipWith(
         alone(requests.filter(isAlone)),
-        followed(requests.filter((request) => !isAlone(request))),
+        followed(requests.filter((request) =>
+          !isAlone(request)
+        )),
         (first, second) => {
           let one = 0
           let other = 0
-          return requests.map((request) => (isAlone(request) ? first[one++] : second[other++]) as Answer)
+          return requests.map((request) =>
+            (isAlone(request) ? first[one++] : second[other++]) as Answer
+          )
         }
       )
     }
@@ -161,20 +181,27 @@ const make = (
 
     /** In the caller's transaction: neither claimed nor coalesced, and told of with the commit. */
     const joining = <A>(
-      join: (run: Run) => Effect.Effect<{ readonly value: A; readonly claimableAt: number | undefined }, SqlError | TaskRepositoryError>,
+      join: (
+        run: Run
+      ) => Effect.Effect<
+        { readonly value: A; readonly claimableAt: number | undefined },
+        SqlError | TaskRepositoryError
+      >,
       otherwise: Effect.Effect<A, TaskRepositoryError>
     ): Effect.Effect<A, TaskRepositoryError> =>
-      Effect.flatMap(db.joined, Option.match({
-        onNone: () => otherwise,
-        onSome: (run) =>
+      db.inTransaction(
+        (run) =>
           asStoreError(Effect.flatMap(join(run), ({ claimableAt, value }) =>
             claimableAt === undefined
               ? Effect.succeed(value)
-              : Effect.as(Effect.ignore(hints.workIn(run, claimableAt)), value)))
-      }))
+              : Effect.as(Effect.ignore(hints.workIn(run, claimableAt)), value))),
+        otherwise
+      )
 
     const earliest = (tasks: ReadonlyArray<Task>) =>
-      tasks.length === 0 ? undefined : Math.min(...tasks.map((task) => task.claimableAt))
+      tasks.length === 0 ? undefined : Math.min(...tasks.map((task) =>
+        task.claimableAt
+      ))
 
     const noteCancelled = (cancelled: Cancelled): Cancelled => {
       if (cancelled.tasks.length > 0) hints.cancelled(cancelled.tasks.map((task) => task.id))
@@ -278,8 +305,7 @@ const make = (
           )
         ),
 
-      getSchedule: (id) =>
-        Effect.map(schedulesOf([id]), ([found]) => found ?? Option.none()),
+      getSchedule: (id) => Effect.map(schedulesOf([id]), ([found]) => found ?? Option.none()),
 
       listSchedules: (filter, page) => asStoreError(reading.listSchedules(store, filter, page))
     })
@@ -340,7 +366,7 @@ const openDb = (
       db: {
         run: (text, params) => orProblem(db.run(text, params)),
         transact: (body) => orProblem(db.transact(body)),
-        joined: db.joined
+        inTransaction: db.inTransaction
       },
       problem: (): Readonly<Record<string, string>> => problem === undefined ? {} : { problem: problem.message }
     }

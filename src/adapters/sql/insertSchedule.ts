@@ -8,7 +8,7 @@ import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
 import type { IdempotencyKey, InsertScheduleVerdict } from "../../ports/TaskRepository.ts"
 import { encodeRecurrence, encodeRetry, encodeTags, encodeTarget } from "./codecs.ts"
 import type { Run } from "./Db.ts"
-import { insertTasks, judgeKey, takeKeys } from "./insertTasks.ts"
+import { insertTasks, judgeKeys } from "./insertTasks.ts"
 import { rowVersion, scheduleColumns } from "./rows.ts"
 import type { Store } from "./Store.ts"
 import { readSchedules } from "./Store.ts"
@@ -33,11 +33,9 @@ export const insertSchedule = (
   key: IdempotencyKey | undefined
 ): Effect.Effect<InsertScheduleVerdict, SqlError | TaskRepositoryError> =>
   Effect.gen(function*() {
-    const judged = key === undefined
-      ? { _tag: "Take" as const }
-      : judgeKey(schedule.id, key, yield* takeKeys(store, run, [{ id: schedule.id, key }]))
-    if (judged._tag === "Conflict") return { _tag: "Conflict", id: judged.id }
-    if (judged._tag === "Made") return yield* present(store, run, judged.id as TaskScheduleId)
+    const [judged] = yield* judgeKeys(store, run, [{ id: schedule.id, key }])
+    if (judged?._tag === "Conflict") return { _tag: "Conflict", id: judged.id }
+    if (judged?._tag === "Made") return yield* present(store, run, judged.id as TaskScheduleId)
     const inserted = yield* run(
       `INSERT INTO ${store.tables.schedules} (id, v, name, function_name, function, payload, tags, retry, recurrence,
         max_runs, created_at, status, revision, cursor, runs, missed)

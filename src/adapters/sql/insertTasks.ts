@@ -84,45 +84,56 @@ const insertRows = (
   })
 }
 
-/** Takes what idempotency keys nobody has taken; answers what the others were used for. */
-const takeKeys = (store: Store, run: Run, requests: ReadonlyArray<{ readonly id: string; readonly key: IdempotencyKey }>) =>
+/** What a request comes to by its idempotency key. */
+type Judgement = { readonly _tag: "Take" } | { readonly _tag: "Conflict" | "Made"; readonly id: string }
+
+const take: Judgement = { _tag: "Take" }
+
+/** Takes the idempotency keys that nobody has taken, each for the first request that has it; judges all requests. */
+export const judgeKeys = (
+  store: Store,
+  run: Run,
+  requests: ReadonlyArray<{ readonly id: string; readonly key: IdempotencyKey | undefined }>
+): Effect.Effect<ReadonlyArray<Judgement>, SqlError> =>
   Effect.gen(function*() {
     const { keys } = store.tables
+    const firsts = new Map<string, { readonly id: string; readonly key: IdempotencyKey }>()
+    for (const { id, key } of requests) if (key !== undefined && !firsts.has(key.key)) firsts.set(key.key, { id, key })
+    const taken = new Set<unknown>()
+    const used = new Map<string, { readonly digest: string; readonly id: string }>()
     // In one order, so that two statements that want the same keys do not wait for each other.
-    const wanted = requests.slice().sort((left, right) => left.key.key < right.key.key ? -1 : 1)
-    const taken = yield* run(
-      `INSERT INTO ${keys} (key, digest, made_id) SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[])
-        ON CONFLICT (key) DO NOTHING RETURNING made_id`,
-      [
-        texts(wanted.map(({ key }) => key.key)),
-        texts(wanted.map(({ key }) => key.digest)),
-        plain(wanted.map(({ id }) => id))
-      ]
-    )
-    const used = yield* run(`SELECT key, digest, made_id FROM ${keys} WHERE key = ANY($1::text[])`, [
-      texts(wanted.map(({ key }) => key.key))
-    ])
-    return {
-      taken: new Set(taken.map(([id]) => id as string)),
-      used: new Map(used.map(([key, digest, id]) => [key as string, { digest: digest as string, id: id as string }]))
+    let wanted = [...firsts.values()].sort((left, right) => left.key.key < right.key.key ? -1 : 1)
+    while (wanted.length > 0) {
+      const names = texts(wanted.map(({ key }) => key.key))
+      const rows = yield* run(
+        `INSERT INTO ${keys} (key, digest, made_id) SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[])
+          ON CONFLICT (key) DO NOTHING RETURNING key`,
+        [names, texts(wanted.map(({ key }) => key.digest)), plain(wanted.map(({ id }) => id))]
+      )
+      for (const [key] of rows) taken.add(key)
+      for (
+        const [key, digest, id] of yield* run(
+          `SELECT key, digest, made_id FROM ${keys} WHERE key = ANY($1::text[])`,
+          [names]
+        )
+      ) used.set(key as string, { digest: digest as string, id: id as string })
+      // One that was there and has been pruned in between is free.
+      wanted = wanted.filter(({ key }) => !used.has(key.key))
     }
+    return requests.map(({ key }): Judgement => {
+      const before = key && used.get(key.key)
+      if (key === undefined || before === undefined) return take
+      // Once: of two that want the same, the second finds what the first has made.
+      if (taken.delete(key.key)) return take
+      return { _tag: before.digest === key.digest ? "Made" : "Conflict", id: before.id }
+    })
   })
 
-/** What a request comes to whose key was taken before. */
-export const judgeKey = (
-  id: string,
-  key: IdempotencyKey | undefined,
-  found: Effect.Effect.Success<ReturnType<typeof takeKeys>>
-): { readonly _tag: "Take" } | { readonly _tag: "Conflict" | "Made"; readonly id: string } => {
-  if (key === undefined || found.taken.has(id)) return { _tag: "Take" }
-  const before = found.used.get(key.key)
-  if (before === undefined) return { _tag: "Take" }
-  return { _tag: before.digest === key.digest ? "Made" : "Conflict", id: before.id }
-}
-
-export { takeKeys }
-
-const present = (store: Store, run: Run, ids: ReadonlyArray<string>): Effect.Effect<ReadonlyMap<string, Task>, SqlError> =>
+const present = (
+  store: Store,
+  run: Run,
+  ids: ReadonlyArray<string>
+): Effect.Effect<ReadonlyMap<string, Task>, SqlError> =>
   ids.length === 0
     ? Effect.succeed(new Map())
     : run(`SELECT ${store.columns} FROM ${store.tables.tasks} t WHERE t.id = ANY($1::uuid[])`, [plain(ids)]).pipe(
@@ -141,19 +152,17 @@ export const insertTasks = (
   requests: ReadonlyArray<InsertRequest>
 ): Effect.Effect<ReadonlyArray<InsertVerdict>, SqlError> =>
   Effect.gen(function*() {
-    const keyed = requests.flatMap(({ key, task }) => key === undefined ? [] : [{ id: task.id, key }])
-    const keys = keyed.length === 0
-      ? { taken: new Set<string>(), used: new Map<string, { digest: string; id: string }>() }
-      : yield* takeKeys(store, run, keyed)
-    const judged = requests.map(({ key, task }) => judgeKey(task.id, key, keys))
+    const judged = yield* judgeKeys(store, run, requests.map(({ key, task }) => ({ id: task.id, key })))
     const wanted = requests.filter((_, index) => judged[index]?._tag === "Take")
     const byId = new Map<TaskId, InsertRequest>()
     for (const request of wanted) if (!byId.has(request.task.id)) byId.set(request.task.id, request)
     const stored = byId.size === 0
       ? new Map<TaskId, ScheduledTask>()
-      : yield* insertRows(store, run, inOrder([...byId.values()].map(({ task }) => task)).map((task) =>
-        byId.get(task.id) as InsertRequest
-      ))
+      : yield* insertRows(
+        store,
+        run,
+        inOrder([...byId.values()].map(({ task }) => task)).map((task) => byId.get(task.id) as InsertRequest)
+      )
     const missing = requests.flatMap(({ task }, index) => {
       const verdict = judged[index]
       if (verdict?._tag === "Made") return [verdict.id]
@@ -162,7 +171,7 @@ export const insertTasks = (
     const found = yield* present(store, run, missing)
     const answered = new Set<TaskId>()
     return requests.map(({ task }, index): InsertVerdict => {
-      const verdict = judged[index] as ReturnType<typeof judgeKey>
+      const verdict = judged[index] as Judgement
       if (verdict._tag === "Conflict") return { _tag: "Conflict", id: verdict.id }
       const inserted = verdict._tag === "Take" && !answered.has(task.id) ? stored.get(task.id) : undefined
       if (inserted !== undefined) {

@@ -43,8 +43,10 @@ export const migrate = (
         // Only if it is not there: a user who may not create schemas can be given one.
         const made = yield* run("SELECT to_regnamespace($1) IS NOT NULL", [`"${schema}"`])
         if (made[0]?.[0] !== true) yield* run(`CREATE SCHEMA "${schema}"`)
-        yield* run(`CREATE TABLE ${versions} (version integer PRIMARY KEY, readable_from integer NOT NULL, ` +
-          "applied_at timestamptz NOT NULL DEFAULT clock_timestamp())")
+        yield* run(
+          `CREATE TABLE ${versions} (version integer PRIMARY KEY, readable_from integer NOT NULL, ` +
+            "applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+        )
       }
       const store = applied(yield* run(latest))
       if (store.readableFrom > own) return yield* newer(store.version, store.readableFrom, own)

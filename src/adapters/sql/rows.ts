@@ -3,7 +3,6 @@ import type { InstanceId, TaskId, TaskScheduleId } from "../../domain/Ids.ts"
 import type { AttemptOutcome, InvocationBody } from "../../domain/Invocation.ts"
 import type { Attempt, Task, TaskFields, TaskStatus } from "../../domain/Task.ts"
 import type { TaskSchedule, TaskScheduleStatus } from "../../domain/TaskSchedule.ts"
-import type { Row } from "./Db.ts"
 import {
   decodeAttemptFailure,
   decodeFailure,
@@ -14,6 +13,7 @@ import {
   encodeFailure,
   Undecodable
 } from "./codecs.ts"
+import type { Row } from "./Db.ts"
 
 /** The version that this program writes into each row, and the newest it reads. */
 export const rowVersion = 1
@@ -73,7 +73,9 @@ const none: ReadonlyArray<Attempt> = []
 
 const decodeAttempts = (history: unknown, attempt: number, startedAt: unknown): ReadonlyArray<Attempt> => {
   if (attempt === 0) return none
-  const ended = typeof history === "string" ? (JSON.parse(history) as ReadonlyArray<AttemptRow>).map(decodeAttempt) : none
+  const ended = typeof history === "string"
+    ? (JSON.parse(history) as ReadonlyArray<AttemptRow>).map(decodeAttempt)
+    : none
   return startedAt === null
     ? ended
     : [...ended, { number: attempt, startedAt: integer(startedAt, "started_at"), ended: undefined }]

@@ -35,7 +35,9 @@ export const bytesOfEnd = ({ request: { end, to } }: SettlingRequest): number =>
 
 /** The columns of attempts that have ended, as parameters of `attemptArrays`. */
 export const endedAttempts = (
-  attempts: ReadonlyArray<{ readonly task: Task; readonly attempt: Attempt; readonly owner: string; readonly token: number }>
+  attempts: ReadonlyArray<
+    { readonly task: Task; readonly attempt: Attempt; readonly owner: string; readonly token: number }
+  >
 ): ReadonlyArray<string> => [
   plain(attempts.map(({ task }) => task.id)),
   plain(attempts.map(({ attempt }) => attempt.number)),

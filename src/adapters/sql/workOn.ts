@@ -31,7 +31,13 @@ const startOne = (work: Work, { mark, now, owner }: StartRequest): Pending<Start
   const task = work.task(mark.id)
   if (task === undefined || !work.isAlive(owner)) return fenced
   const state = work.scheduleOf(task)
-  const begun = begin(task, state && { schedule: state.schedule, othersUnderWay: state.underWay.size }, owner, mark, now)
+  const begun = begin(
+    task,
+    state && { schedule: state.schedule, othersUnderWay: state.underWay.size },
+    owner,
+    mark,
+    now
+  )
   if (begun === undefined) return fenced
   const skipped = begun.task.status === "Skipped"
   work.put(begun.task, skipped ? "skipped" : "started")

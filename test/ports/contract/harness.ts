@@ -16,8 +16,10 @@ export interface TaskRepositoryHarness<E = unknown> {
   readonly clock: "test" | "live"
   /** Lets milliseconds pass on the clock by which the store judges leases. */
   readonly elapse: (millis: number) => Effect.Effect<void>
-  /** Milliseconds that the tests' leases last. */
+  /** Milliseconds that leases last in tests that let them end by time. */
   readonly leaseDuration: number
+  /** Ends a lease as time would, in a store where waiting for that takes real time; by default the time is let pass. */
+  readonly expire?: (repository: Repository, lease: Lease) => Effect.Effect<void, unknown>
   /** How many changes the store keeps at least, when it keeps them by number. */
   readonly changesKept: number | undefined
   /** How many random sequences of calls to try; a store of its own for each. */
@@ -35,14 +37,21 @@ export interface Suite {
   readonly end: (repository: Repository, lease: Lease) => Effect.Effect<void, unknown>
 }
 
+/** Milliseconds: longer than any test. */
+const longLease = 3_600_000
+
 export const suiteOf = (harness: TaskRepositoryHarness): Suite => {
+  const { expire } = harness
   const run = harness.clock === "test" ? it.effect : it.live
   return {
     harness,
     test: (title, body) => run(title, () => Effect.flatMap(TaskRepository, body).pipe(Effect.provide(harness.layer))),
-    open: (repository) => repository.openLease(anInstanceId(), harness.leaseDuration),
-    end: (repository, lease) =>
-      Number.isFinite(lease.expiresAt) ? harness.elapse(harness.leaseDuration + 1) : repository.closeLease(lease)
+    open: (repository) =>
+      repository.openLease(anInstanceId(), expire === undefined ? harness.leaseDuration : longLease),
+    end: (repository, lease) => {
+      if (!Number.isFinite(lease.expiresAt)) return repository.closeLease(lease)
+      return expire === undefined ? harness.elapse(harness.leaseDuration + 1) : expire(repository, lease)
+    }
   }
 }
 

@@ -26,7 +26,7 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
 
   test("a renewed lease is judged by its renewal, whichever copy of it is shown", (repository) =>
     Effect.gen(function*() {
-      const first = yield* open(repository)
+      const first = yield* repository.openLease(anInstanceId(), leaseDuration)
       const held = yield* insertedOne(repository, first, aTask())
       yield* harness.elapse(leaseDuration / 2)
       yield* repository.renewLease(first, leaseDuration)
@@ -34,10 +34,11 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       expect((yield* startOne(repository, first, held))._tag).toBe("Started")
     }))
 
-  test("a lease that has ended is never revived", (repository) =>
+  test("a lease ends by time, and is never revived", (repository) =>
     Effect.gen(function*() {
-      const lease = yield* open(repository)
-      yield* end(repository, lease)
+      const lease = yield* repository.openLease(anInstanceId(), leaseDuration)
+      if (Number.isFinite(lease.expiresAt)) yield* harness.elapse(leaseDuration + 1)
+      else yield* repository.closeLease(lease)
       for (let attempt = 0; attempt < 2; attempt++) {
         const renewed = yield* Effect.either(repository.renewLease(lease, leaseDuration))
         expect(renewed).toMatchObject({ _tag: "Left", left: { _tag: "TaskRepositoryError", reason: "LeaseLost" } })

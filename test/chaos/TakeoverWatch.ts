@@ -3,16 +3,16 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import { now } from "./chanceAndTime.ts"
 import type { Observer } from "./Observer.ts"
-import type { Ending } from "./verify.ts"
+import type { Ending, Stall, Takeovers } from "./verify.ts"
 
-export interface Takeovers {
-  /** An instance has ended, or stands still, since this instant; `claimed`: one-shots it had not started. */
+export interface TakeoverWatch {
+  /** An instance has ended, or stands still, since this instant, and held these one-shots. */
   readonly noteEnd: (
     instances: ReadonlyArray<string>,
     endedAt: number,
-    claimed: Ending["claimed"]
+    held: Ending["held"]
   ) => Effect.Effect<void>
-  readonly endings: Effect.Effect<ReadonlyArray<Ending>>
+  readonly seen: Effect.Effect<Takeovers>
 }
 
 /** Milliseconds between two looks at the store. */
@@ -21,9 +21,10 @@ const interval = 50
 /** What the machine needs for a look when it has nothing else to do. */
 const lookWithin = 50
 
-export const watchTakeovers = (observer: Observer): Effect.Effect<Takeovers, never, Scope.Scope> =>
+export const watchTakeovers = (observer: Observer): Effect.Effect<TakeoverWatch, never, Scope.Scope> =>
   Effect.gen(function*() {
     let endings: Array<Ending> = []
+    const stalls: Array<Stall> = []
     let lookedAt = now()
 
     const look = Effect.gen(function*() {
@@ -31,23 +32,24 @@ export const watchTakeovers = (observer: Observer): Effect.Effect<Takeovers, nev
       const asked = now()
       const owners = yield* observer.owners
       const answered = now()
-      const heldUp = Math.max(0, answered - lookedAt - interval - lookWithin)
+      const millis = answered - lookedAt - interval - lookWithin
+      if (millis > 0) stalls.push({ at: answered, millis })
       lookedAt = answered
       endings = endings.map((ending) =>
         ending.freedAt !== undefined || asked < ending.endedAt
           ? ending
           : ending.instances.some((instance) => owners.has(instance))
-          ? { ...ending, lastHeldAt: asked, heldUp: ending.heldUp + heldUp }
-          : { ...ending, freedAt: answered, heldUp: ending.heldUp + heldUp }
+          ? { ...ending, lastHeldAt: asked }
+          : { ...ending, freedAt: answered }
       )
     })
     yield* Effect.forkScoped(Effect.forever(Effect.zipRight(look, Effect.sleep(interval))))
 
     return {
-      noteEnd: (instances, endedAt, claimed) =>
+      noteEnd: (instances, endedAt, held) =>
         Effect.sync(() => {
-          endings.push({ instances, endedAt, claimed, lastHeldAt: undefined, freedAt: undefined, heldUp: 0 })
+          endings.push({ instances, endedAt, held, lastHeldAt: undefined, freedAt: undefined })
         }),
-      endings: Effect.sync(() => endings)
+      seen: Effect.sync(() => ({ endings, stalls }))
     }
   })

@@ -1,0 +1,157 @@
+/**
+ * One store in memory that several instances share, each over a link of its own that fails on purpose: the store is away
+ * for this instance alone, a request or a reply is lost, an answer takes its time.
+ */
+import { Effect, Exit, PubSub, Runtime, Stream } from "effect"
+import { MemoryTaskRepository } from "../../src/adapters/memory/index.ts"
+import type { Millis, TaskRepositoryError } from "../../src/index.ts"
+import { TaskRepository } from "../../src/index.ts"
+import type { Hint, Lease } from "../../src/ports/TaskRepository.ts"
+import type { Store } from "./brokenStore.ts"
+import { down } from "./brokenStore.ts"
+
+/** The calls that a link can spoil. */
+const calls = [
+  "openLease",
+  "renewLease",
+  "closeLease",
+  "insert",
+  "claimDue",
+  "start",
+  "settle",
+  "release",
+  "cancel",
+  "reap",
+  "forgotten",
+  "reconcile",
+  "get",
+  "list",
+  "changes",
+  "backlog",
+  "prune",
+  "insertSchedule",
+  "getSchedule",
+  "listSchedules"
+] as const
+export type CallName = (typeof calls)[number]
+
+/** What happens to one call. It takes effect in the store unless its request is lost. */
+export interface Fault {
+  /** Milliseconds until it reaches the store. */
+  readonly reaches?: Millis
+  /** Milliseconds from there until its answer, or its failure, is back. */
+  readonly answers?: Millis
+  readonly lost?: "request" | "reply"
+}
+
+export const slow = (millis: Millis): Fault => ({ answers: millis })
+export const lostReply: Fault = { lost: "reply" }
+export const lostRequest: Fault = { lost: "request" }
+
+/** One instance's way to the store. */
+export interface Link {
+  readonly store: Store
+  /** Nothing gets through: every call fails at once. */
+  isAway: boolean
+  /** What to do to a call; `undefined`: nothing. Asked for each call when it is made. */
+  fault: (call: CallName, request: ReadonlyArray<any>) => Fault | undefined
+  /** The lease that the store has given to this instance last. */
+  lease: Lease | undefined
+  /** The leases that it has given to it. */
+  readonly instanceIds: Set<string>
+  /** How often each call was made. */
+  readonly made: Map<CallName, number>
+}
+
+export interface SharedStore {
+  /** The store as it is, over no link. */
+  readonly store: Store
+  readonly link: Effect.Effect<Link>
+}
+
+type Call = (...request: ReadonlyArray<any>) => Effect.Effect<any, TaskRepositoryError>
+
+/** @param hints whether what one instance does is told to the others at once, or found by looking only */
+export const makeSharedStore = (hints: boolean): Effect.Effect<SharedStore> =>
+  Effect.gen(function*() {
+    const memory = yield* Effect.provide(TaskRepository, MemoryTaskRepository.layer)
+    const runFork = Runtime.runFork(yield* Effect.runtime())
+    const told = yield* PubSub.unbounded<{ readonly by: Link; readonly hint: Hint }>()
+
+    /** What others are told of once a call has taken effect. */
+    const hintsOf = (call: CallName, answer: any): ReadonlyArray<Hint> => {
+      const claimable = (task: any): ReadonlyArray<Hint> =>
+        task?.status === "Scheduled" && task.owner === undefined
+          ? [{ _tag: "Work", claimableAt: task.claimableAt }]
+          : []
+      switch (call) {
+        case "insert":
+          return answer.flatMap((verdict: any) => verdict._tag === "Inserted" ? claimable(verdict.task) : [])
+        case "insertSchedule":
+          return claimable(answer.first)
+        case "start":
+          return answer.flatMap((verdict: any) => claimable(verdict.next))
+        case "settle":
+          return answer.flatMap((verdict: any) => [...claimable(verdict.task), ...claimable(verdict.next)])
+        case "release":
+          return [{ _tag: "Work", claimableAt: 0 }]
+        case "cancel":
+          return [{ _tag: "Cancelled", ids: answer.tasks.map((task: any) => task.id) }, ...claimable(answer.next)]
+        default:
+          return []
+      }
+    }
+
+    const link = Effect.sync((): Link => {
+      const over = (call: CallName) => (...request: ReadonlyArray<any>) => {
+        const tell = (answer: any) =>
+          hints
+            ? PubSub.publishAll(told, hintsOf(call, answer).map((hint) => ({ by: self, hint })))
+            : Effect.void
+        const takeEffect = Effect.tap((memory[call] as Call)(...request), tell)
+        return Effect.suspend((): Effect.Effect<any, TaskRepositoryError> => {
+          self.made.set(call, (self.made.get(call) ?? 0) + 1)
+          if (self.isAway) return down()
+          const fault = self.fault(call, request)
+          if (fault === undefined) return Effect.tap(takeEffect, (answer) => note(call, answer))
+          const { answers = 0, lost, reaches = 0 } = fault
+          // Under way outside this instance: neither its end nor its standing still stops it.
+          const remote = Effect.gen(function*() {
+            if (reaches > 0) yield* Effect.sleep(reaches)
+            const exit = lost === "request" ? Exit.fail(down()) : yield* Effect.exit(takeEffect)
+            if (answers > 0) yield* Effect.sleep(answers)
+            return lost === "reply" ? Exit.fail(down()) : exit
+          })
+          return Effect.async<any, TaskRepositoryError>((resume) => {
+            runFork(remote).addObserver((exit) => resume(Effect.flatten(exit)))
+          }).pipe(Effect.tap((answer) => note(call, answer)))
+        })
+      }
+      const note = (call: CallName, answer: any) =>
+        Effect.sync(() => {
+          if (call !== "openLease" && call !== "renewLease") return
+          self.lease = answer
+          self.instanceIds.add(answer.instanceId)
+        })
+      const self: Link = {
+        store: {
+          ...memory,
+          ...Object.fromEntries(calls.map((call) => [call, over(call)])),
+          shared: true,
+          hints: Stream.fromPubSub(told).pipe(
+            Stream.filter(({ by }) => by !== self && !self.isAway),
+            Stream.map(({ hint }) => hint)
+          ),
+          hintsGetThrough: () => hints
+        },
+        isAway: false,
+        fault: () => undefined,
+        lease: undefined,
+        instanceIds: new Set(),
+        made: new Map()
+      }
+      return self
+    })
+
+    return { store: memory, link }
+  })
