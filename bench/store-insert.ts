@@ -4,7 +4,8 @@ import { LambdaScheduler, Trigger } from "effect-lambda-scheduler"
 import type { TaskId } from "effect-lambda-scheduler"
 import type { Bench } from "./support/Bench.ts"
 import { insist, seconds } from "./support/Bench.ts"
-import { Connections, insistDurable, numberOf, Postgres, storeScheduler } from "./support/store.ts"
+import { insertFloor } from "./support/floor.ts"
+import { Connections, crash, insistDurable, numberOf, Postgres, storeScheduler } from "./support/store.ts"
 import { fromCallers, noop, noopLambda, payloadOf } from "./support/workload.ts"
 
 const round = (tasks: number, callers: number) =>
@@ -34,9 +35,22 @@ export default {
       yield* insist(stored === 125_000, `${stored} rows`)
       return { few, many }
     }).pipe(Effect.provide(storeScheduler(noopLambda(() => {}))))
+    const fewFloor = yield* insertFloor(40_000, 64)
+    const manyFloor = yield* insertFloor(80_000, 1_000)
+    // What has been acknowledged is there, whatever becomes of the database.
+    yield* crash
+    const ids = [...figures.few.ids, ...figures.many.ids]
+    const there = yield* numberOf(
+      `SELECT count(*) FROM lambda_scheduler.tasks WHERE id = ANY('{${ids.join(",")}}'::uuid[])`
+    )
+    yield* insist(there === ids.length, `${there} of ${ids.length} acknowledged Tasks are there after a crash`)
     return [
       { metric: "callers_64", value: figures.few.perSecond, unit: "1/s" },
-      { metric: "callers_1000", value: figures.many.perSecond, unit: "1/s" }
+      { metric: "callers_64_floor", value: fewFloor, unit: "1/s" },
+      { metric: "callers_64_ratio", value: figures.few.perSecond / fewFloor, unit: "" },
+      { metric: "callers_1000", value: figures.many.perSecond, unit: "1/s" },
+      { metric: "callers_1000_floor", value: manyFloor, unit: "1/s" },
+      { metric: "callers_1000_ratio", value: figures.many.perSecond / manyFloor, unit: "" }
     ]
   }).pipe(Effect.provide(Layer.provideMerge(Connections, Postgres)))
 } satisfies Bench

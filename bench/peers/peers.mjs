@@ -10,6 +10,11 @@
  *   close()
  */
 export const peers = {
+  "effect-lambda-scheduler": {
+    database: "postgres",
+    package: "effect",
+    load: () => import("./peers/effect-lambda-scheduler.mjs")
+  },
   floor: { database: "postgres", package: "pg", load: () => import("./floor.mjs") },
   "graphile-worker": {
     database: "postgres",

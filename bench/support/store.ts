@@ -1,12 +1,12 @@
 /** The store that the benchmarks use: an embedded PostgreSQL of their own, with the settings its users have. */
 import { PgClient } from "@effect/sql-pg/PgClient"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Schedule } from "effect"
 import type { LambdaClient } from "effect-lambda-scheduler"
 import { EngineConfig, LambdaScheduler } from "effect-lambda-scheduler"
 import type { EngineSettings } from "effect-lambda-scheduler"
 import { EmbeddedPostgres } from "effect-lambda-scheduler/embedded"
 import { PgConnections, SqlTaskRepository } from "effect-lambda-scheduler/sql"
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { insist } from "./Bench.ts"
@@ -18,8 +18,14 @@ const temporaryDirectory = Effect.acquireRelease(
 
 /** A new cluster, fsync on; removed when the benchmark is over. */
 export const Postgres: Layer.Layer<EmbeddedPostgres> = Layer.orDie(Layer.unwrapScoped(
-  Effect.map(temporaryDirectory, (directory) =>
-    EmbeddedPostgres.layer({ directory: join(directory, "postgres"), settings: { max_wal_size: "8GB", shared_buffers: "512MB" } }))
+  Effect.map(
+    temporaryDirectory,
+    (directory) =>
+      EmbeddedPostgres.layer({
+        directory: join(directory, "postgres"),
+        settings: { max_wal_size: "8GB", shared_buffers: "512MB" }
+      })
+  )
 ))
 
 export const Connections: Layer.Layer<PgClient, never, EmbeddedPostgres> = Layer.orDie(
@@ -48,4 +54,29 @@ export const insistDurable = Effect.gen(function*() {
 export const numberOf = (statement: string) =>
   Effect.flatMap(PgClient, (sql) => Effect.map(sql.unsafe(statement).values, ([row]) => Number(row?.[0])))
 
-export const revealed = Effect.map(EmbeddedPostgres, ({ url }) => Redacted.value(url))
+/** Kills the database without a word, and waits until it is back. */
+export const crash = Effect.gen(function*() {
+  const { dataDirectory } = yield* EmbeddedPostgres
+  const [pid] = (yield* Effect.promise(() => readFile(join(dataDirectory, "postmaster.pid"), "utf8"))).split("\n")
+  process.kill(Number(pid), "SIGKILL")
+  yield* Effect.sleep("200 millis")
+  yield* Effect.retry(numberOf("SELECT 1"), Schedule.spaced("100 millis"))
+})
+
+/** CPU seconds that the database's processes have used so far. */
+export const databaseCpu = Effect.gen(function*() {
+  const { dataDirectory } = yield* EmbeddedPostgres
+  const [pid] = (yield* Effect.promise(() => readFile(join(dataDirectory, "postmaster.pid"), "utf8"))).split("\n")
+  return yield* Effect.promise(async () => {
+    let ticks = 0
+    for (const name of await readdir("/proc")) {
+      if (!/^\d+$/.test(name)) continue
+      const stat = await readFile(`/proc/${name}/stat`, "utf8").catch(() => "")
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+      // User and system time, of the postmaster also that of its children that have ended.
+      if (fields[1] === pid) ticks += Number(fields[11]) + Number(fields[12])
+      if (name === pid) ticks += fields.slice(11, 15).reduce((sum, value) => sum + Number(value), 0)
+    }
+    return ticks / 100
+  })
+})

@@ -10,6 +10,8 @@ import type { FunctionTarget } from "../domain/Task.ts"
 import type { LambdaClient } from "../ports/LambdaClient.ts"
 
 export interface Deployments {
+  /** What a function is invoked as that needs no look at the target any more. */
+  readonly known: (fn: AnyLambdaFunction) => FunctionTarget | undefined
   /** What the function is invoked as. Deploys what is not known yet; calls for the same function value at the same time share one deployment. */
   readonly ensure: (
     fn: AnyLambdaFunction
@@ -67,5 +69,5 @@ export const makeDeployments = (
         return checked
       })
 
-    return { ensure, deploy }
+    return { known, ensure, deploy }
   })

@@ -18,6 +18,8 @@ export interface Dispatcher {
   readonly noteRoom: () => void
   /** Up to when a Task that is stored now is claimed by its own insert; `undefined`: not at all. */
   readonly claimUntil: (now: EpochMillis) => EpochMillis | undefined
+  /** Looks at the store no more; waits for the look that is under way. */
+  readonly stop: Effect.Effect<void>
   /** Succeeds when a tick that begins now has ended well within 2 seconds. */
   readonly ready: Effect.Effect<void, SchedulerNotReady>
 }
@@ -51,6 +53,7 @@ export const makeDispatcher = (needs: {
     const { clock, config, handOn, leases, nearFuture, repository } = needs
     const { beginReserved, reserve, room, slots, waiting } = nearFuture
     const wake = yield* Queue.sliding<void>(1)
+    const looking = yield* Effect.makeSemaphore(1)
     let probes = new Set<Deferred.Deferred<void, SchedulerNotReady>>()
     /** When the loop looks at the store next; `Infinity` also while a tick is under way. */
     let looksAt: EpochMillis = Infinity
@@ -117,7 +120,7 @@ export const makeDispatcher = (needs: {
       reachesAhead = free > 0
       const reserved = reserve(behind ? 1 : 0.5)
       // Behind with what is due, nothing is claimed that could not start: a start mark of its own costs a statement.
-      const onlyDue = free <= 0 || (behind && reserved > 0)
+      const onlyDue = free <= 0 || behind
       const limit = Math.min(onlyDue ? reserved : Math.max(free, reserved), batch)
       blocked = limit <= 0
       if (blocked) return Effect.succeed(Infinity)
@@ -166,7 +169,7 @@ export const makeDispatcher = (needs: {
       // Who asks while this tick is under way is answered by the next one.
       const asked = probes
       probes = new Set()
-      return Effect.flatMap(Effect.exit(tick), (exit) => {
+      return Effect.flatMap(Effect.exit(looking.withPermits(1)(tick)), (exit) => {
         for (const probe of asked) Deferred.unsafeDone(probe, answer(exit))
         return Exit.isSuccess(exit)
           ? sleepUntil(exit.value)
@@ -188,6 +191,7 @@ export const makeDispatcher = (needs: {
         if ((behind && hasRoom()) || (blocked && slots() > 0)) Queue.unsafeOffer(wake, undefined)
       },
       claimUntil: (now) => !behind && roomAhead() > 0 ? now + horizon() : undefined,
+      stop: Effect.asVoid(looking.take(1)),
       ready: Effect.flatMap(Deferred.make<void, SchedulerNotReady>(), (probe) => {
         probes.add(probe)
         Queue.unsafeOffer(wake, undefined)

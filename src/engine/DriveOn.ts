@@ -2,6 +2,7 @@
 import type { Context, Scope } from "effect"
 import { Effect, Option, Runtime } from "effect"
 import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
+import type { Millis } from "../domain/Time.ts"
 import type { ClaimedTask, TaskRepository } from "../ports/TaskRepository.ts"
 import type { ScheduleDrivers } from "./ScheduleDrivers.ts"
 import { untilAvailable } from "./untilAvailable.ts"
@@ -12,11 +13,15 @@ export interface DriveOn {
   readonly known: () => Iterable<TaskId>
 }
 
-/** @param offer takes what no fiber has to wait for */
+/**
+ * @param offer takes what no fiber has to wait for
+ * @param longestWait milliseconds between two questions for a schedule while the store is away
+ */
 export const makeDriveOn = (
   repository: Context.Tag.Service<TaskRepository>,
   drivers: ScheduleDrivers,
-  offer: (task: ClaimedTask) => void
+  offer: (task: ClaimedTask) => void,
+  longestWait: Millis
 ): Effect.Effect<DriveOn, never, Scope.Scope> =>
   Effect.gen(function*() {
     const runFork = Runtime.runFork(yield* Effect.runtime())
@@ -25,7 +30,7 @@ export const makeDriveOn = (
 
     /** An occurrence that another instance has stored, or that was too far away: from here on this one drives it. */
     const drive = (id: TaskScheduleId, task: ClaimedTask) =>
-      untilAvailable("tell a schedule", task.id, repository.getSchedule(id)).pipe(
+      untilAvailable("tell a schedule", task.id, longestWait, repository.getSchedule(id)).pipe(
         Effect.map(Option.match({
           onNone: () => offer(task),
           onSome: ({ recurrence }) => drivers.start(id, recurrence, task)

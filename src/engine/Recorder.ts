@@ -3,6 +3,7 @@ import type { Context } from "effect"
 import { Effect, Option } from "effect"
 import type { TaskRepositoryError } from "../domain/Errors.ts"
 import type { RunningTask } from "../domain/Task.ts"
+import type { Millis } from "../domain/Time.ts"
 import type { Lease, SettleRequest, SettleVerdict, TaskRepository } from "../ports/TaskRepository.ts"
 import { findSuccessor } from "./Successors.ts"
 import { untilAvailable } from "./untilAvailable.ts"
@@ -16,7 +17,8 @@ export type Record = (
 
 const fenced: SettleVerdict = { _tag: "Fenced" }
 
-export const makeRecord = (repository: Context.Tag.Service<TaskRepository>): Record => {
+/** @param longestWait milliseconds between two tries while the store is away */
+export const makeRecord = (repository: Context.Tag.Service<TaskRepository>, longestWait: Millis): Record => {
   /** After a lost reply a refusal may mean that the outcome was accepted the time before. */
   const acceptedBefore = (
     lease: Lease,
@@ -50,6 +52,6 @@ export const makeRecord = (repository: Context.Tag.Service<TaskRepository>): Rec
         )
       })
     )
-    return untilAvailable("take an outcome", task.id, attempt)
+    return untilAvailable("take an outcome", task.id, longestWait, attempt)
   }
 }

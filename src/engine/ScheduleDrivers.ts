@@ -56,7 +56,11 @@ const whenDue = Schedule.makeWithState<void, EpochMillis | undefined, void>(
 /** The Effect `Schedule` of a rule; its input is when the next occurrence is due, if there is one. */
 export const effectSchedule = (recurrence: Recurrence): Schedule.Schedule<unknown, EpochMillis | undefined> =>
   recurrence._tag === "Spaced"
-    ? Schedule.spaced(recurrence.interval).pipe(Schedule.whileInput((dueAt) => dueAt !== undefined))
+    ? Schedule.spaced(recurrence.interval).pipe(
+      Schedule.whileInput((dueAt) => dueAt !== undefined),
+      // From the end of the run, not from when the store has told of what follows.
+      Schedule.union(whenDue)
+    )
     : whenDue
 
 interface Driver {

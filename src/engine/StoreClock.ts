@@ -22,6 +22,7 @@ export const monotonic = (clock: Clock.Clock): number => Number(clock.unsafeCurr
 
 /** A clock that starts as this machine's and then follows the store's. It is never ahead of the store: nothing is early. */
 export const makeStoreClock = (base: Clock.Clock): StoreClock => {
+  let hasLearned = false
   let offset: Millis = base.unsafeCurrentTimeMillis() - monotonic(base)
   const now = () => Math.floor(monotonic(base) + offset)
   return {
@@ -37,7 +38,8 @@ export const makeStoreClock = (base: Clock.Clock): StoreClock => {
       const least = storeNow - receivedAt
       const most = storeNow - sentAt
       // As long as what is known fits the answer it is kept: a slow answer says less than a quick one did.
-      if (offset < least || offset > most) offset = least
+      if (!hasLearned || offset < least || offset > most) offset = least
+      hasLearned = true
     }
   }
 }

@@ -5,7 +5,7 @@ import { TaskRepositoryError } from "../domain/Errors.ts"
 import type { InstanceId, TaskId } from "../domain/Ids.ts"
 import type { InvocationResult } from "../domain/Invocation.ts"
 import { InvocationError } from "../domain/Invocation.ts"
-import type { RunningTask } from "../domain/Task.ts"
+import type { RunningTask, Task } from "../domain/Task.ts"
 import { idempotencyKey } from "../domain/Task.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { AttemptResult } from "../policies/retry.ts"
@@ -42,7 +42,7 @@ export interface TaskRunnerNeeds {
   readonly onNotStarted: (task: ClaimedTask) => void
   readonly onStart: (verdict: Exclude<StartVerdict, { readonly _tag: "Fenced" }>) => void
   /** The store has refused a start mark or an outcome, or the lease has gone under which the Task was claimed. */
-  readonly onLost: (task: ClaimedTask) => void
+  readonly onLost: (task: Pick<Task, "id" | "scheduleId" | "token">) => void
   readonly onSettled: (verdict: Extract<SettleVerdict, { readonly _tag: "Accepted" }>) => void
 }
 
@@ -148,7 +148,7 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
           ))
       })
     })
-    return untilAvailable("take a start mark", task.id, begin, () => needs.onNotStarted(task))
+    return untilAvailable("take a start mark", task.id, config.heartbeatInterval, begin, () => needs.onNotStarted(task))
   }
 
   const begun = (
@@ -241,7 +241,7 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
         Effect.suspend(() => {
           const lease = leases.current()
           const askedAt = running.attempts[running.attempts.length - 1]?.startedAt ?? -Infinity
-          return lease?.instanceId === running.owner
+          return lease !== undefined && lease.instanceId === running.owner
             ? perform({ running, lease, askedAt }, restore)
             : finish({ instanceId: running.owner as InstanceId, expiresAt: -Infinity }, running, leaseGone)
         })

@@ -69,6 +69,9 @@ const noKey = Either.right({ id: undefined, key: undefined })
 /** A one-shot that a caller has asked for, checked. */
 interface AskedTask {
   readonly trigger: Trigger.OnceTrigger
+  readonly askedAt: EpochMillis
+  /** If nothing is to be deployed first. */
+  readonly dueAt: EpochMillis
   readonly id: string | undefined
   readonly key: string | undefined
   readonly work: Work
@@ -129,7 +132,7 @@ export const makeScheduler: Effect.Effect<
     random,
     leases,
     planSuccessor,
-    record: makeRecord(repository),
+    record: makeRecord(repository, config.heartbeatInterval),
     // Given back by a shutdown; refused by the store if it was a cancel.
     onNotStarted: (task) => nearFuture.offer(task),
     // Where nobody else drives schedules, nothing is lost to anybody: what was cancelled is followed.
@@ -163,7 +166,7 @@ export const makeScheduler: Effect.Effect<
       ? { lead, onUnclaimed: (occurrence) => dispatcher.consider(occurrence.claimableAt) }
       : undefined
   )
-  const driveOn = yield* makeDriveOn(repository, drivers, nearFuture.offer)
+  const driveOn = yield* makeDriveOn(repository, drivers, nearFuture.offer, config.heartbeatInterval)
   const dispatcher: Dispatcher = yield* makeDispatcher({
     repository,
     config,
@@ -202,13 +205,30 @@ export const makeScheduler: Effect.Effect<
     }
   ).pipe(Effect.catchAll((error) => Effect.logWarning("Could not hand claims back; their lease will end", error)))
 
+  let writing = 0
+  let onWritten = () => {}
+  const written = Effect.sync(() => {
+    writing--
+    if (writing === 0) onWritten()
+  })
+  /** Waits until no call of ours is under way that may leave something to be run. */
+  const stored = Effect.async<void>((resume) => {
+    if (writing === 0) resume(Effect.void)
+    else onWritten = () => resume(Effect.void)
+  })
+
   const shutdown = Effect.gen(function*() {
     closed = true
     yield* nearFuture.close
     yield* drivers.stopAll
     yield* handBack
+    // What is still under way may bring more, marked as started even.
+    const stopped = Effect.zipRight(dispatcher.stop, stored).pipe(Effect.zipRight(handBack))
     // A finalizer cannot be interrupted, hence neither what it waits for, unless it says so.
-    yield* nearFuture.drained.pipe(Effect.interruptible, Effect.timeoutOption(config.shutdownGrace))
+    yield* Effect.zipRight(stopped, nearFuture.drained).pipe(
+      Effect.interruptible,
+      Effect.timeoutOption(config.shutdownGrace)
+    )
     const ended = yield* nearFuture.interruptAll.pipe(Effect.interruptible, Effect.timeoutOption(interruptWithin))
     if (Option.isNone(ended)) {
       yield* Effect.logWarning(`${nearFuture.running()} runs could not be interrupted within ${interruptWithin}`)
@@ -223,7 +243,11 @@ export const makeScheduler: Effect.Effect<
     Effect.suspend((): Effect.Effect<A, E | SchedulerClosed> => closed ? new SchedulerClosed() : work())
 
   /** A caller that gives up must not part the store, which has a Task, from the engine, which is to run it. */
-  const whole = Effect.uninterruptible
+  const whole = <A, E>(write: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.uninterruptible(Effect.suspend(() => {
+      writing++
+      return Effect.ensuring(write, written)
+    }))
 
   const plannedTask = (
     work: Work,
@@ -287,14 +311,19 @@ export const makeScheduler: Effect.Effect<
     options: ScheduleOptions<Payload> | undefined
   ): Either.Either<AskedTask, InvalidInput> => {
     const trigger = options?.trigger ?? Trigger.now
-    const dueAt = Trigger.dueAt(trigger, clock.unsafeCurrentTimeMillis())
+    const askedAt = clock.unsafeCurrentTimeMillis()
+    const dueAt = Trigger.dueAt(trigger, askedAt)
     if (Either.isLeft(dueAt)) return Either.left(dueAt.left)
     const repeatable = options === undefined ? noKey : parseRepeatable(options)
     if (Either.isLeft(repeatable)) return Either.left(repeatable.left)
     const work = parseWork(fn, options, config.retry)
     if (Either.isLeft(work)) return Either.left(work.left)
-    return Either.right({ trigger, ...repeatable.right, work: work.right })
+    const { id, key } = repeatable.right
+    return Either.right({ trigger, askedAt, dueAt: dueAt.right, id, key, work: work.right })
   }
+
+  const idOf = ({ id }: AskedTask): Effect.Effect<TaskId> =>
+    (id === undefined ? ids.next : Effect.succeed(id)) as Effect.Effect<TaskId>
 
   const plan = (
     asked: AskedTask,
@@ -302,10 +331,9 @@ export const makeScheduler: Effect.Effect<
     now: EpochMillis
   ): Effect.Effect<ScheduledTask, InvalidInput> => {
     const dueAt = Trigger.dueAt(asked.trigger, now)
-    return Either.isLeft(dueAt) ? Effect.fail(dueAt.left) : Effect.map(
-      asked.id === undefined ? ids.next : Effect.succeed(asked.id),
-      (id) => plannedTask(asked.work, target, id as TaskId, dueAt.right, now)
-    )
+    return Either.isLeft(dueAt)
+      ? Effect.fail(dueAt.left)
+      : Effect.map(idOf(asked), (id) => plannedTask(asked.work, target, id, dueAt.right, now))
   }
 
   const keyOfTask = (asked: AskedTask, target: FunctionTarget) =>
@@ -316,6 +344,13 @@ export const makeScheduler: Effect.Effect<
       const parsed = parseSchedule(fn, options)
       if (Either.isLeft(parsed)) return Effect.fail(parsed.left)
       const asked = parsed.right
+      const known = deployments.known(fn)
+      // Mostly nothing has to be deployed, and no time has passed since it was looked at.
+      if (known !== undefined && asked.key === undefined) {
+        const { askedAt, dueAt, work } = asked
+        return Effect.flatMap(idOf(asked), (id) =>
+          storeTask(plannedTask(work, known, id, dueAt, askedAt), undefined, askedAt))
+      }
       return Effect.flatMap(deployments.ensure(fn), (target): Effect.Effect<Task, ScheduleError> => {
         // A deployment can take a while: "after" counts from when the Task is stored, if it still may be.
         if (closed) return new SchedulerClosed()
@@ -323,7 +358,8 @@ export const makeScheduler: Effect.Effect<
         const task = plan(asked, target, now)
         return asked.key === undefined
           ? Effect.flatMap(task, (task) => storeTask(task, undefined, now))
-          : Effect.flatMap(keyOfTask(asked, target), (key) => Effect.flatMap(task, (task) => storeTask(task, key, now)))
+          : Effect.flatMap(keyOfTask(asked, target), (key) => Effect.flatMap(task, (task) =>
+            whileOpen(() => storeTask(task, key, now))))
       })
     })
 

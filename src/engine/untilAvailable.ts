@@ -5,21 +5,23 @@ import type { TaskId } from "../domain/Ids.ts"
 import type { Millis } from "../domain/Time.ts"
 
 const shortestWait: Millis = 50
-const longestWait: Millis = 5_000
 
 /**
- * Repeats a call until the store has answered it: after 50 ms, doubling up to 5 s. The call itself keeps the caller's
+ * Repeats a call until the store has answered it: after 50 ms, doubling up to the longest wait. The call itself keeps the caller's
  * interruptibility; the waits can be interrupted, because a shutdown must not wait for a store that stays away.
  *
  * @param what what the store did not do, for the log
+ * @param longestWait milliseconds; well below a lease, so that what was kept while the store was away is written before
+ * anybody may take it over
  * @param onGivenUp called when a wait is interrupted
  *
  * @example
- * untilAvailable("take an outcome", task.id, repository.settle(lease, [request]))
+ * untilAvailable("take an outcome", task.id, config.heartbeatInterval, repository.settle(lease, [request]))
  */
 export const untilAvailable = <A>(
   what: string,
   taskId: TaskId,
+  longestWait: Millis,
   call: Effect.Effect<A, TaskRepositoryError>,
   onGivenUp: () => void = () => {}
 ): Effect.Effect<A, TaskRepositoryError> => {

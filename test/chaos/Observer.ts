@@ -86,29 +86,29 @@ export const observe = (url: string, schema: string): Effect.Effect<Observer, ne
           `SELECT t.id, t.name, t.status, t.owner, t.schedule_id AS "scheduleId", t.nominal_at AS "nominalAt",
             t.due_at AS "dueAt",
             COALESCE((SELECT json_agg(json_build_object('number', a.number, 'outcome', a.outcome) ORDER BY a.number)
-              FROM ${schema}.task_attempts a WHERE a.task_id = t.id), '[]'::json)::jsonb
+              FROM "${schema}".task_attempts a WHERE a.task_id = t.id), '[]'::json)::jsonb
             || CASE WHEN t.status = 'Running' THEN jsonb_build_array(jsonb_build_object('number', t.attempt, 'outcome', NULL))
               ELSE '[]'::jsonb END AS attempts
-          FROM ${schema}.tasks t ORDER BY t.id`
+          FROM "${schema}".tasks t ORDER BY t.id`
         ),
         schedules: ask(
           ScheduleColumns,
-          `SELECT id, name, recurrence::json, cursor, missed FROM ${schema}.task_schedules`
+          `SELECT id, name, recurrence::json, cursor, missed FROM "${schema}".task_schedules`
         ),
         living: Effect.map(
-          ask(Id, `SELECT id FROM ${schema}.instances WHERE expires_at > clock_timestamp()`),
+          ask(Id, `SELECT id FROM "${schema}".instances WHERE expires_at > clock_timestamp()`),
           ids
         ),
         holdings: (instances) =>
           ask(
             HoldingColumns,
             `SELECT id, owner, schedule_id AS "scheduleId", due_at AS "dueAt", status, attempt
-            FROM ${schema}.tasks WHERE owner = ANY($1::uuid[]) AND finished_at IS NULL ORDER BY id`,
+            FROM "${schema}".tasks WHERE owner = ANY($1::uuid[]) AND finished_at IS NULL ORDER BY id`,
             [instances]
           ),
-        owners: Effect.map(ask(Id, `SELECT DISTINCT owner AS id FROM ${schema}.tasks WHERE owner IS NOT NULL`), ids),
+        owners: Effect.map(ask(Id, `SELECT DISTINCT owner AS id FROM "${schema}".tasks WHERE owner IS NOT NULL`), ids),
         unfinished: Effect.map(
-          ask(Count, `SELECT count(*) FROM ${schema}.tasks WHERE finished_at IS NULL`),
+          ask(Count, `SELECT count(*) FROM "${schema}".tasks WHERE finished_at IS NULL`),
           ([row]) => row?.count ?? 0
         ),
         terminate: (share) =>

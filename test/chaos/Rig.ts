@@ -156,7 +156,7 @@ export const makeRig = (stage: Stage, { functions, lease, schema, seed }: RigOpt
           databaseUrl: options.databaseUrl ?? stage.databaseUrl(),
           endpoint: endpoint.url,
           journal: join(directory, name),
-          queryTimeout: lease / 3,
+          queryTimeout: Math.max(500, lease / 3),
           clockSkew: options.clockSkew ?? 0,
           functionTimeout: 1_500,
           maxAttempts,

@@ -64,6 +64,9 @@ class FaultyProxy {
   #port = 0
   #delay = 0
   #holed = false
+  /** Settled unless there is a hole. */
+  #forwarding = Promise.resolve()
+  #goOn = () => {}
   #swallows: Array<Swallow> = []
 
   constructor(host: string, port: number) {
@@ -99,7 +102,9 @@ class FaultyProxy {
   }
 
   hole(holed: boolean): void {
+    this.#goOn()
     this.#holed = holed
+    this.#forwarding = holed ? new Promise((resolve) => this.#goOn = resolve) : Promise.resolve()
     for (const connection of this.#connections) this.#holdBack(connection)
   }
 
@@ -176,6 +181,8 @@ class FaultyProxy {
   async #deliver(lane: Lane): Promise<void> {
     for (let first = lane.waiting[0]; first !== undefined; first = lane.waiting[0]) {
       await sleep(Math.max(0, first.at - performance.now()))
+      // What is under way when the hole opens falls into it.
+      await this.#forwarding
       pass(lane.to, first.chunk)
       lane.waiting.shift()
     }

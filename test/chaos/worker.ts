@@ -68,12 +68,12 @@ const mortalClient = (client: Context.Tag.Service<LambdaClient>): Context.Tag.Se
 // The scheduler.
 
 const Repository = Layer.effect(TaskRepository, Effect.map(TaskRepository, mortalRepository)).pipe(
-  Layer.provide(SqlTaskRepository.layerOptions({ schema: settings.schema })),
+  Layer.provide(SqlTaskRepository.layerOptions({ schema: settings.schema, waitForDatabase: true })),
   Layer.provide(
     PgConnections.layer({
       url: Redacted.make(settings.databaseUrl),
       queryTimeout: settings.queryTimeout,
-      connectTimeout: settings.queryTimeout
+      connectTimeout: 2 * settings.queryTimeout
     })
   )
 )

@@ -140,7 +140,7 @@ const settable = (base: Clock.Clock, earlyBy: () => Millis) => {
       Effect.suspend(() => {
         const millis = Duration.toMillis(duration)
         // The last millisecond is never cut: time would stand still.
-        return base.sleep(Math.max(millis - earlyBy(), Math.min(1, millis)))
+        return base.sleep(Duration.millis(Math.max(millis - earlyBy(), Math.min(1, millis))))
       })
   }
   const set = (by: Millis) => {
@@ -171,20 +171,21 @@ const make = ({ hints = false, scripts = {}, settings = {} }: WorldOptions, logs
           // As the adapter for AWS does it: both clocks, after everything else.
           const since = clock.unsafeCurrentTimeNanos()
           const budget = request.notAfter - clock.unsafeCurrentTimeMillis()
-          if (instance.departsAfter > 0) yield* clock.sleep(`${instance.departsAfter} millis`)
+          if (instance.departsAfter > 0) yield* clock.sleep(Duration.millis(instance.departsAfter))
           const passed = Number(clock.unsafeCurrentTimeNanos() - since) / 1e6
           if (clock.unsafeCurrentTimeMillis() > request.notAfter || passed > budget) {
             return yield* new InvocationError({ reason: "TooLate", message: "too late to leave" })
           }
           const at = base.unsafeCurrentTimeMillis()
           const taskId = request.clientContext?.["taskId"] as TaskId
+          const stored = yield* Effect.orDie(store.get(taskId))
           const call: Call = {
             taskId,
             attempt: Number(request.clientContext?.["attempt"]),
             functionName: request.target.name,
             by: instance.name,
             at,
-            stored: Option.getOrUndefined(Effect.runSync(Effect.orDie(store.get(taskId)))),
+            stored: Option.getOrUndefined(stored),
             leased: (instance.link.lease?.expiresAt ?? 0) > at,
             request,
             to: Infinity

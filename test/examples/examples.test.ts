@@ -1,6 +1,10 @@
 /** The examples are run as their comments say, and print what they should. */
 import { assert, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { env } from "node:process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 
@@ -8,8 +12,11 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** What an example prints, without the lines of the log. */
-const output = async (name: string): Promise<ReadonlyArray<string>> => {
-  const { stdout } = await run(process.execPath, ["--import", "tsx", `examples/${name}.ts`], { cwd: root })
+const output = async (name: string, more: Record<string, string> = {}): Promise<ReadonlyArray<string>> => {
+  const { stdout } = await run(process.execPath, ["--import", "tsx", `examples/${name}.ts`], {
+    cwd: root,
+    env: { ...env, ...more }
+  })
   return stdout.trimEnd().split("\n").filter((line) => !line.startsWith("timestamp="))
 }
 
@@ -26,4 +33,16 @@ it("recurring", async () => {
   assert.strictEqual(lines.filter((line) => line === "ran: drum").length, 3)
   assert.include(lines, "ran: heart")
   assert.deepStrictEqual(lines.slice(-2), ["heart: Cancelled", "drum: Completed"])
+})
+
+it("durable", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "example-"))
+  try {
+    assert.deepStrictEqual(await output("durable", { DATA_DIR: join(directory, "postgres") }), [
+      "sent the invoice of order A-1",
+      "1 invoice for 1 order"
+    ])
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
 })

@@ -160,6 +160,6 @@ export const makeHints = (
         hasChanged = true
         offer()
       },
-      workIn: (inner, claimableAt) => notify(inner, channel, { boot: "", work: claimableAt })
+      workIn: (inner, claimableAt) => notify(inner, channel, { boot: "", work: claimableAt, changed: true })
     }
   })

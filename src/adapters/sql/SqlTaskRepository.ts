@@ -2,7 +2,7 @@
 import { PgClient } from "@effect/sql-pg/PgClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Context, Scope } from "effect"
-import { Deferred, Effect, Layer, Option, Schedule } from "effect"
+import { Deferred, Effect, Layer, Schedule } from "effect"
 import { randomUUID } from "node:crypto"
 import type { InvalidInput } from "../../domain/Errors.ts"
 import { TaskRepositoryError } from "../../domain/Errors.ts"
@@ -52,6 +52,9 @@ const maxRows = 1_000
 /** Bytes in one statement. */
 const maxBytes = 4 * 1024 * 1024
 const maxWaiting = { rows: 20_000, bytes: 64 * 1024 * 1024 }
+
+/** No instance: whose changes everybody reads. */
+const nobody = "00000000-0000-0000-0000-000000000000"
 
 /** Hints about work later than this are of no use: everybody polls before. */
 const hintedAhead = 120_000
@@ -107,15 +110,15 @@ const make = (
       return verdicts
     }
 
-    // Keys and Tasks are stored together or not at all; without keys, one statement is a transaction.
-    const insertAll = (requests: ReadonlyArray<InsertRequest>) =>
-      Effect.map(
-        requests.some(({ key }) => key !== undefined)
-          ? db.transact((run) => insertTasks(store, run, requests))
-          : onceMore(insertTasks(store, db.run, requests)),
-        noteInserted
-      )
-    const insert = yield* group("insert", 2, ({ task }: InsertRequest) => bytesOfTask(task), insertAll)
+    const bytesOfInsert = ({ task }: InsertRequest) => bytesOfTask(task)
+    const insertUnkeyed = yield* group("insert", 2, bytesOfInsert, (requests) =>
+      Effect.map(onceMore(insertTasks(store, db.run, requests)), noteInserted))
+    // Keys and Tasks are stored together or not at all. Apart from the rest: a key that an open transaction has taken
+    // holds up those who ask for it.
+    const insertKeyed = yield* group("insert", 2, bytesOfInsert, (requests) =>
+      Effect.map(db.transact((run) => insertTasks(store, run, requests)), noteInserted))
+    /** Where a caller's transaction writes: what it changes is told of by its commit, to this instance as well. */
+    const joinedStore: Store = { ...store, boot: nobody }
     const startAlone = yield* group("start", 2, () =>
       100, (requests: ReadonlyArray<StartRequest>) =>
       onceMore(startTasks(store, requests)))
@@ -132,18 +135,13 @@ const make = (
       (requests) =>
         settleWithSchedules(store, requests)
     )
-    const schedulesOf = yield* makeGroupCommit<
-      TaskScheduleId,
-      Option.Option<TaskSchedule>
-    >({
+    const schedulesOf = yield* makeGroupCommit<TaskScheduleId, reading.Found<TaskSchedule>>({
       lanes: 2,
       maxRows,
       maxBytes,
       maxWaiting,
-      bytesOf: () =>
-        16,
-      commit: (ids) =>
-        asStoreError(reading.getSchedules(store, ids))
+      bytesOf: () => 16,
+      commit: (ids) => asStoreError(reading.getSchedules(store, ids))
     })
 
     /** Some requests one way and the others the other, answered in their order. */
@@ -228,10 +226,10 @@ const make = (
         return joining(
           (run) =>
             Effect.map(
-              insertTasks(store, run, requests.map((request) => ({ ...request, claimer: undefined }))),
+              insertTasks(joinedStore, run, requests.map((request) => ({ ...request, claimer: undefined }))),
               (value) => ({ value, claimableAt: earliest(tasks) })
             ),
-          insert(requests)
+          requests.some(({ key }) => key !== undefined) ? insertKeyed(requests) : insertUnkeyed(requests)
         )
       },
 
@@ -290,7 +288,7 @@ const make = (
         joining(
           (run) =>
             Effect.map(
-              insertSchedule(store, run, schedule, first, undefined, key),
+              insertSchedule(joinedStore, run, schedule, first, undefined, key),
               (value) => ({ value, claimableAt: first.claimableAt })
             ),
           asStoreError(
@@ -305,7 +303,7 @@ const make = (
           )
         ),
 
-      getSchedule: (id) => Effect.map(schedulesOf([id]), ([found]) => found ?? Option.none()),
+      getSchedule: (id) => Effect.flatMap(schedulesOf([id]), ([found]) => found ?? Effect.succeedNone),
 
       listSchedules: (filter, page) => asStoreError(reading.listSchedules(store, filter, page))
     })

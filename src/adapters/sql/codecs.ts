@@ -127,7 +127,8 @@ const decodeTagsText = (text: string): Readonly<Record<string, string>> => {
   const before = knownTags.get(text)
   if (before !== undefined) return before
   const tags: unknown = JSON.parse(text)
-  if (typeof tags !== "object" || tags === null || Object.values(tags).some((value) => typeof value !== "string")) {
+  const isRecord = typeof tags === "object" && tags !== null && !Array.isArray(tags)
+  if (!isRecord || Object.values(tags).some((value) => typeof value !== "string")) {
     throw new Undecodable(`tags: expected an object of texts, got ${text.slice(0, 100)}`)
   }
   if (knownTags.size >= remembered) knownTags.clear()

@@ -15,38 +15,41 @@ import { scheduleColumns } from "./rows.ts"
 import type { Store } from "./Store.ts"
 import { readSchedules, readTasks } from "./Store.ts"
 
-const only = <A>(
-  what: string,
-  rows: ReadonlyArray<Row>,
-  read: ReadonlyArray<A>
-): Effect.Effect<Option.Option<A>, TaskRepositoryError> =>
-  rows.length > read.length
-    ? Effect.fail(
-      new TaskRepositoryError({
-        reason: "Corrupt",
-        message: `The row of ${what} ${String(rows[0]?.[0])} cannot be read; the log says what is wrong with it.`
-      })
-    )
-    : Effect.succeed(Option.fromNullable(read[0]))
+/** What is under an id, or why that cannot be said. */
+export type Found<A> = Effect.Effect<Option.Option<A>, TaskRepositoryError>
+
+/** What was found under an id: a row that cannot be read is not the same as none. */
+const found = <A extends { readonly id: string }>(what: string, rows: ReadonlyArray<Row>, read: ReadonlyArray<A>) => {
+  const readable = new Map<string, A>(read.map((item) => [item.id, item]))
+  const there = new Set<unknown>(rows.map(([id]) => id))
+  return (asked: string): Found<A> => {
+    const id = asked.toLowerCase()
+    const item = readable.get(id)
+    if (item !== undefined || !there.has(id)) return Effect.succeed(Option.fromNullable(item))
+    return new TaskRepositoryError({
+      reason: "Corrupt",
+      message: `The row of ${what} ${id} cannot be read; the log says what is wrong with it.`
+    })
+  }
+}
 
 export const getTask = (store: Store, id: TaskId): Effect.Effect<Option.Option<Task>, SqlError | TaskRepositoryError> =>
   Effect.flatMap(
     store.db.run(`SELECT ${store.columns} FROM ${store.tables.tasks} t WHERE t.id = $1`, [id]),
-    (rows) => Effect.flatMap(readTasks(store, rows), (tasks) => only("Task", rows, tasks))
+    (rows) => Effect.flatMap(readTasks(store, rows), (tasks) => found("Task", rows, tasks)(id))
   )
 
 /** Several schedules at once, by id. */
 export const getSchedules = (
   store: Store,
   ids: ReadonlyArray<TaskScheduleId>
-): Effect.Effect<ReadonlyArray<Option.Option<TaskSchedule>>, SqlError | TaskRepositoryError> =>
+): Effect.Effect<ReadonlyArray<Found<TaskSchedule>>, SqlError> =>
   Effect.gen(function*() {
     const rows = yield* store.db.run(
       `SELECT ${scheduleColumns} FROM ${store.tables.schedules} s WHERE s.id = ANY($1::uuid[])`,
       [plain([...new Set(ids)])]
     )
-    const schedules = new Map((yield* readSchedules(store, rows)).map((schedule) => [schedule.id, schedule]))
-    return ids.map((id) => Option.fromNullable(schedules.get(id)))
+    return ids.map(found("TaskSchedule", rows, yield* readSchedules(store, rows)))
   })
 
 const isUuid = Schema.is(TaskId)

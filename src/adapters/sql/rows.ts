@@ -72,10 +72,13 @@ const decodeAttempt = (row: AttemptRow): Attempt => {
 const none: ReadonlyArray<Attempt> = []
 
 const decodeAttempts = (history: unknown, attempt: number, startedAt: unknown): ReadonlyArray<Attempt> => {
-  if (attempt === 0) return none
   const ended = typeof history === "string"
     ? (JSON.parse(history) as ReadonlyArray<AttemptRow>).map(decodeAttempt)
     : none
+  // What is missing must not have its number sent again.
+  if (ended.length !== attempt - (startedAt === null ? 0 : 1) || ended.some(({ number }, index) => number !== index + 1)) {
+    throw new Undecodable(`attempt: expected the history of ${attempt}, got ${ended.length} that have ended`)
+  }
   return startedAt === null
     ? ended
     : [...ended, { number: attempt, startedAt: integer(startedAt, "started_at"), ended: undefined }]

@@ -1,16 +1,25 @@
 import { PgClient } from "@effect/sql-pg/PgClient"
-import { Effect, Exit, Layer, Redacted, Scope } from "effect"
+import type { SqlClient } from "@effect/sql/SqlClient"
+import { Effect, Exit, Layer, Redacted, Schedule, Scope } from "effect"
 import { afterAll } from "vitest"
 import { PgConnections, SqlTaskRepository } from "../../../src/adapters/sql/index.ts"
 import type { PgConnectionsOptions } from "../../../src/adapters/sql/PgConnections.ts"
 import type { SqlTaskRepositoryOptions } from "../../../src/adapters/sql/SqlTaskRepository.ts"
+import type { Millis } from "../../../src/domain/Time.ts"
+import { EngineConfig, LambdaFunction, LambdaScheduler } from "../../../src/index.ts"
+import type { EngineSettings } from "../../../src/index.ts"
 import type { Lease } from "../../../src/ports/TaskRepository.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
+import { ScriptedLambdaClient } from "../../../src/testing/index.ts"
+import type { Script } from "../../../src/testing/index.ts"
 import type { Repository } from "../../ports/contract/harness.ts"
 import { freshSchemaName, postgresUrl } from "../../support/postgres.ts"
 
+/** A pool, and the client on it. */
+export type Connections = Layer.Layer<PgClient | SqlClient>
+
 /** A pool of its own each time it is built. */
-export const connections = (options: Partial<PgConnectionsOptions> = {}): Layer.Layer<PgClient> =>
+export const connections = (options: Partial<PgConnectionsOptions> = {}): Connections =>
   Layer.orDie(PgConnections.layer({ url: Redacted.make(postgresUrl()), ...options }))
 
 const fileScope = Effect.runSync(Scope.make())
@@ -18,7 +27,7 @@ afterAll(() => Effect.runPromise(Scope.close(fileScope, Exit.void)))
 const pool = Effect.runSync(Effect.cached(Layer.buildWithScope(connections(), fileScope)))
 
 /** One pool for all tests of a file. */
-export const sharedConnections: Layer.Layer<PgClient> = Layer.effectContext(pool)
+export const sharedConnections: Connections = Layer.effectContext(pool)
 
 const schemas = new WeakMap<Repository, string>()
 
@@ -46,3 +55,37 @@ export const expire = (repository: Repository, lease: Lease): Effect.Effect<void
     sql.unsafe(`UPDATE "${schemaOf(repository)}".instances SET expires_at = clock_timestamp() WHERE id = $1`, [
       lease.instanceId
     ])).pipe(Effect.provide(sharedConnections), Effect.asVoid)
+
+export const job = LambdaFunction.existing("job")
+
+/** A whole engine with scripted functions on a store in a schema; the client of the store comes out with it. */
+export const engineIn = (
+  schema: string,
+  options: {
+    readonly connections?: Connections
+    readonly scripts?: Readonly<Record<string, Script>>
+    readonly settings?: Partial<EngineSettings>
+    readonly store?: SqlTaskRepositoryOptions
+  } = {}
+) =>
+  LambdaScheduler.layer.pipe(
+    Layer.provideMerge(Layer.merge(storeIn(schema, options.store), ScriptedLambdaClient.layer(options.scripts ?? {}))),
+    Layer.provideMerge(options.connections ?? sharedConnections),
+    Layer.provide(EngineConfig.layer({ shutdownGrace: 0, ...options.settings }))
+  )
+
+/** How often a function has been invoked. */
+export const invoked = (name: string) =>
+  Effect.flatMap(ScriptedLambdaClient, (client) =>
+    Effect.map(client.invocationsOf(name), (invocations) => invocations.length))
+
+/** Asks again and again until it is so. */
+export const eventually = <A, E, R>(
+  ask: Effect.Effect<A, E, R>,
+  isSo: (answer: A) => boolean,
+  within: Millis = 10_000
+): Effect.Effect<A, E | Error, R> =>
+  ask.pipe(
+    Effect.filterOrFail(isSo, (answer) => new Error(`it never came true; at last it was ${JSON.stringify(answer)}`)),
+    Effect.retry({ schedule: Schedule.spaced(20).pipe(Schedule.upTo(within)) })
+  )

@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Task } from "../../../src/index.ts"
-import { LambdaFunction } from "../../../src/index.ts"
+import { InvocationError, LambdaFunction } from "../../../src/index.ts"
 import type { Call, World } from "../world.ts"
 
 export const job = LambdaFunction.existing("job")
@@ -36,3 +36,6 @@ export const sound = (world: World): void => {
 
 export const outcomes = (task: Task): ReadonlyArray<string | undefined> =>
   task.attempts.map((attempt) => attempt.ended?.outcome)
+
+/** What a function that throws comes to. */
+export const failure = () => new InvocationError({ reason: "FunctionError", message: "boom", errorType: "Error" })
