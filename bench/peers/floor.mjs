@@ -27,8 +27,8 @@ const jsonOf = (bytes, text = "") => {
   return JSON.stringify({ text: text.padEnd(bytes - bare, "x").slice(0, bytes - bare) })
 }
 
-const functionJson = jsonOf(140)
-const retryJson = jsonOf(60)
+const functionJson = JSON.stringify({ v: 1, timeout: 900_000 })
+const retryJson = JSON.stringify({ v: 1 })
 
 /** What a caller gives for a new Task; the other columns of a new row are constants. */
 const inserted = {

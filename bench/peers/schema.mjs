@@ -30,7 +30,7 @@ export const columns = {
 export const indexes = {
   tasks_due: "INDEX tasks_due ON tasks (claimable_at, id) WHERE owner IS NULL AND finished_at IS NULL",
   tasks_name: "INDEX tasks_name ON tasks (name, id)",
-  tasks_function: "INDEX tasks_function ON tasks (function_name, id)",
+  tasks_function: "INDEX tasks_function ON tasks (function_name, id) WHERE name <> function_name",
   tasks_occurrence:
     "UNIQUE INDEX tasks_occurrence ON tasks (schedule_id, origin, nominal_at) WHERE schedule_id IS NOT NULL",
   tasks_owner: "INDEX tasks_owner ON tasks (owner) WHERE owner IS NOT NULL",

@@ -9,7 +9,8 @@ import { fromCallers, payloadOf } from "./workload.ts"
 /** A floor with tables of its own, in a database of its own. */
 const withFloor = <A, E>(use: (floor: Floor) => Effect.Effect<A, E>) =>
   Effect.gen(function*() {
-    yield* Effect.ignore(numberOf("CREATE DATABASE floor"))
+    yield* Effect.ignore(numberOf("DROP DATABASE floor WITH (FORCE)"))
+    yield* numberOf("CREATE DATABASE floor")
     const { url } = yield* EmbeddedPostgres
     const { open } = yield* Effect.promise(() => import("../peers/floor.mjs"))
     const connectionString = Redacted.value(url).replace(/\/postgres(\?|$)/, "/floor$1")

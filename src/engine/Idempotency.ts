@@ -3,7 +3,7 @@ import { Effect, Either, Schema } from "effect"
 import { IdempotencyConflict, InvalidInput } from "../domain/Errors.ts"
 import { TaskId } from "../domain/Ids.ts"
 import type { FunctionTarget } from "../domain/Task.ts"
-import { shown } from "../domain/Time.ts"
+import { parseDuration, parseInstant, shown } from "../domain/Time.ts"
 import type { Trigger } from "../domain/Trigger.ts"
 import type { IdempotencyKey } from "../ports/TaskRepository.ts"
 import type { Work } from "./WorkRequest.ts"
@@ -55,6 +55,21 @@ export const parseRepeatable = (
 const sorted = (record: object): ReadonlyArray<readonly [string, unknown]> =>
   Object.entries(record).sort(([left], [right]) => left < right ? -1 : 1)
 
+/** What a trigger says, however it is written; it has been checked before. */
+const said = (trigger: Trigger): ReadonlyArray<unknown> => {
+  switch (trigger._tag) {
+    case "Now":
+      return [trigger._tag]
+    case "At":
+      return [trigger._tag, Either.getOrUndefined(parseInstant(trigger.instant, "trigger"))]
+    case "After":
+      return [trigger._tag, Either.getOrUndefined(parseDuration(trigger.delay, "trigger"))]
+    case "Spaced":
+    case "Fixed":
+      return [trigger._tag, Either.getOrUndefined(parseDuration(trigger.interval, "trigger"))]
+  }
+}
+
 const sha256 = (text: string): Effect.Effect<string> =>
   Effect.map(
     Effect.promise(() => globalThis.crypto.subtle.digest("SHA-256", Buffer.from(text, "utf8"))),
@@ -83,7 +98,7 @@ export const keyOf = (
       asked.work.payload,
       sorted(asked.work.tags),
       sorted(asked.work.retry),
-      sorted(asked.trigger),
+      said(asked.trigger),
       sorted(asked.more)
     ])),
     (digest) => ({ key, digest })

@@ -281,6 +281,7 @@ export const makeScheduler: Effect.Effect<
     return lease === undefined || until === undefined ? undefined : { lease, until }
   }
 
+  /** Takes what has been stored at once; only a refusal is left for the effect to tell. */
   const taskOf = (
     verdict: InsertVerdict,
     key: IdempotencyKey | undefined
@@ -377,7 +378,8 @@ export const makeScheduler: Effect.Effect<
           const someKeys = keys.slice(from, from + bulk)
           return whole(Effect.flatMap(
             repository.insert(some, claimOf(now), someKeys.some((key) => key !== undefined) ? someKeys : undefined),
-            (verdicts) => Effect.forEach(verdicts, (verdict, index) => taskOf(verdict, someKeys[index]))
+            // All of them first: what is stored is to run, also when another one is refused.
+            (verdicts) => Effect.all(verdicts.map((verdict, index) => taskOf(verdict, someKeys[index])))
           ))
         }
         const starts = Array.from({ length: Math.ceil(tasks.length / bulk) }, (_, index) => index * bulk)
@@ -432,7 +434,7 @@ export const makeScheduler: Effect.Effect<
           work,
           target,
           trigger: options.trigger,
-          more: { maxRuns, initialDelay: options.initialDelay }
+          more: { maxRuns, delay }
         })
         const first = occurrence(planned, (yield* ids.next) as TaskId, due, now)
         return yield* whole(whileOpen(() => {

@@ -6,17 +6,33 @@ import type { Changes, TaskChange, TaskChangeKind } from "./TaskRepository.ts"
 /** How many changes are kept: at least 10,000, a power of two. */
 const capacity = 16_384
 
+/** How many are kept while nobody listens: to keep thousands of Tasks alive for nobody costs every collection. */
+const unheardCapacity = 256
+
 /** How many are handed out at once. */
 const batch = 4_096
 
 export class ChangeLog {
   private readonly ring: Array<TaskChange | undefined> = []
   private last = 0
+  /** The latest change that is no longer kept. */
+  private forgotten = 0
+  private readonly isHeard: () => boolean
   private readonly waiting = new Set<() => void>()
+
+  /** @param isHeard whether anybody is going to read; default: always */
+  constructor(isHeard: () => boolean = () => true) {
+    this.isHeard = isHeard
+  }
 
   append(kind: TaskChangeKind, task: Task): void {
     this.last += 1
     this.ring[this.last & (capacity - 1)] = { sequence: this.last, kind, task }
+    const kept = this.isHeard() ? capacity : unheardCapacity
+    while (this.forgotten < this.last - kept) {
+      this.forgotten++
+      if (kept < capacity) this.ring[this.forgotten & (capacity - 1)] = undefined
+    }
     if (this.waiting.size > 0) {
       const woken = [...this.waiting]
       this.waiting.clear()
@@ -38,9 +54,8 @@ export class ChangeLog {
   }
 
   private slice(from: number): Changes {
-    const oldest = Math.max(0, this.last - capacity)
-    const truncated = from < oldest
-    const begin = Math.max(from, oldest)
+    const truncated = from < this.forgotten
+    const begin = Math.max(from, this.forgotten)
     const end = Math.min(this.last, begin + batch)
     const changes: Array<TaskChange> = []
     for (let sequence = begin + 1; sequence <= end; sequence++) {

@@ -21,8 +21,8 @@ export interface Observer {
   /** Ids of the instances whose lease has not ended. */
   readonly living: Effect.Effect<ReadonlySet<string>>
   readonly holdings: (instances: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<Holding>>
-  /** Who owns something. */
-  readonly owners: Effect.Effect<ReadonlySet<string>>
+  /** Every instance that has a lease or owns something: until when the one lasts, and whether it does the other. */
+  readonly instances: Effect.Effect<ReadonlyArray<typeof InstanceRow.Type>>
   /** How many Tasks are not over, and not for later. */
   readonly unfinished: Effect.Effect<number>
   /** Ends connections of others to this database, each with this chance; answers how many. */
@@ -47,6 +47,13 @@ const HoldingColumns = Schema.Struct({
   dueAt: Integer,
   status: Schema.Literal("Scheduled", "Running"),
   attempt: Schema.Number
+})
+
+const InstanceRow = Schema.Struct({
+  id: Schema.String,
+  /** Epoch milliseconds; `null` if the lease is gone. */
+  expiresAt: Schema.NullOr(Schema.Number),
+  owns: Schema.Boolean
 })
 
 /** A schema that nobody has made yet holds nothing. */
@@ -106,7 +113,13 @@ export const observe = (url: string, schema: string): Effect.Effect<Observer, ne
             FROM "${schema}".tasks WHERE owner = ANY($1::uuid[]) AND finished_at IS NULL ORDER BY id`,
             [instances]
           ),
-        owners: Effect.map(ask(Id, `SELECT DISTINCT owner AS id FROM "${schema}".tasks WHERE owner IS NOT NULL`), ids),
+        instances: ask(
+          InstanceRow,
+          `SELECT COALESCE(i.id, o.id) AS id, (extract(epoch FROM i.expires_at) * 1000)::float8 AS "expiresAt",
+            o.id IS NOT NULL AS owns
+          FROM "${schema}".instances i
+          FULL JOIN (SELECT DISTINCT owner AS id FROM "${schema}".tasks WHERE owner IS NOT NULL) o ON o.id = i.id`
+        ),
         unfinished: Effect.map(
           ask(Count, `SELECT count(*) FROM "${schema}".tasks WHERE finished_at IS NULL`),
           ([row]) => row?.count ?? 0

@@ -95,6 +95,7 @@ export interface RigOptions {
   /** Milliseconds. */
   readonly lease: number
   readonly functions?: FunctionScripts
+  readonly load?: Partial<WorkerSettings["load"]>
 }
 
 /** What a worker is told that others are not. */
@@ -102,7 +103,6 @@ export interface WorkerOptions {
   readonly databaseUrl?: string
   readonly clockSkew?: number
   readonly engine?: WorkerSettings["engine"]
-  readonly load?: Partial<WorkerSettings["load"]>
 }
 
 export interface Rig {
@@ -130,7 +130,7 @@ export interface Rig {
 /** At least ten leases, and time for what has been asked for last. */
 const restWithin = (lease: number): number => Math.max(20_000, 10 * lease)
 
-export const makeRig = (stage: Stage, { functions, lease, schema, seed }: RigOptions): Effect.Effect<
+export const makeRig = (stage: Stage, { functions, lease, load, schema, seed }: RigOptions): Effect.Effect<
   Rig,
   never,
   Scope.Scope
@@ -139,7 +139,7 @@ export const makeRig = (stage: Stage, { functions, lease, schema, seed }: RigOpt
     const directory = yield* temporaryDirectory
     const observer = yield* observe(stage.databaseUrl(), schema)
     const endpoint = yield* recordingEndpoint(stage.programs.endpoint, { seed, functions: functions ?? usualFunctions })
-    const takeovers = yield* watchTakeovers(observer)
+    const takeovers = yield* watchTakeovers(observer, lease)
     const workers: Array<Worker> = []
     let begun = 0
 
@@ -161,7 +161,7 @@ export const makeRig = (stage: Stage, { functions, lease, schema, seed }: RigOpt
           functionTimeout: 1_500,
           maxAttempts,
           engine: { ...leaseSettings(lease), ...options.engine },
-          load: { ...usualLoad, recurring: number === 0, ...options.load }
+          load: { ...usualLoad, recurring: number === 0, ...load }
         })
       }).pipe(Effect.tap((worker) => Effect.sync(() => workers.push(worker))))
 

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import { now } from "./chanceAndTime.ts"
 import type { Observer } from "./Observer.ts"
-import type { Ending, Stall, Takeovers } from "./verify.ts"
+import type { Ending, Takeovers } from "./verify.ts"
 
 export interface TakeoverWatch {
   /** An instance has ended, or stands still, since this instant, and held these one-shots. */
@@ -15,26 +15,24 @@ export interface TakeoverWatch {
   readonly seen: Effect.Effect<Takeovers>
 }
 
-/** Milliseconds between two looks at the store. */
-const interval = 50
-
-/** What the machine needs for a look when it has nothing else to do. */
-const lookWithin = 50
-
-export const watchTakeovers = (observer: Observer): Effect.Effect<TakeoverWatch, never, Scope.Scope> =>
+/** @param lease milliseconds */
+export const watchTakeovers = (observer: Observer, lease: number): Effect.Effect<TakeoverWatch, never, Scope.Scope> =>
   Effect.gen(function*() {
     let endings: Array<Ending> = []
-    const stalls: Array<Stall> = []
-    let lookedAt = now()
+    const heartbeats = new Map<string, Array<number>>()
 
     const look = Effect.gen(function*() {
       // What is seen was so at some instant in between; the two bounds are taken from the sides that prove something.
       const asked = now()
-      const owners = yield* observer.owners
+      const instances = yield* observer.instances
       const answered = now()
-      const millis = answered - lookedAt - interval - lookWithin
-      if (millis > 0) stalls.push({ at: answered, millis })
-      lookedAt = answered
+      for (const { expiresAt, id } of instances) {
+        if (expiresAt === null) continue
+        const beats = heartbeats.get(id) ?? []
+        if (beats.at(-1) !== expiresAt - lease) beats.push(expiresAt - lease)
+        heartbeats.set(id, beats)
+      }
+      const owners = new Set(instances.flatMap(({ id, owns }) => owns ? [id] : []))
       endings = endings.map((ending) =>
         ending.freedAt !== undefined || asked < ending.endedAt
           ? ending
@@ -43,13 +41,13 @@ export const watchTakeovers = (observer: Observer): Effect.Effect<TakeoverWatch,
           : { ...ending, freedAt: answered }
       )
     })
-    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(look, Effect.sleep(interval))))
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(look, Effect.sleep("50 millis"))))
 
     return {
       noteEnd: (instances, endedAt, held) =>
         Effect.sync(() => {
           endings.push({ instances, endedAt, held, lastHeldAt: undefined, freedAt: undefined })
         }),
-      seen: Effect.sync(() => ({ endings, stalls }))
+      seen: Effect.sync(() => ({ endings, heartbeats }))
     }
   })

@@ -5,7 +5,7 @@
  */
 import { expect, layer } from "@effect/vitest"
 import { Config, Console, Context, Effect, Layer, Logger, LogLevel, Option, Random } from "effect"
-import type { Duration, Scope } from "effect"
+import type { Scope } from "effect"
 import { now } from "./chanceAndTime.ts"
 import type { History, TaskRow } from "./History.ts"
 import { killAgainAndAgain } from "./killing.ts"
@@ -19,8 +19,10 @@ import type { Worker } from "./WorkerProcess.ts"
 
 const lease = 1_000
 
+const load = { rate: 12, ahead: 1_000 }
+
 /** Runs that take place at the same time. */
-const atOnce = 2
+const runsAtOnce = 2
 
 class Stage extends Context.Tag("effect-lambda-scheduler/test/chaos/crash.test/Stage")<Stage, {
   /** Waits until the machine has room for it. */
@@ -37,15 +39,15 @@ class Stage extends Context.Tag("effect-lambda-scheduler/test/chaos/crash.test/S
       const seed = yield* Config.withDefault(Config.integer("CHAOS_SEED"), drawn)
       yield* Console.log(`Chaos of seed ${seed}; CHAOS_SEED=${seed} draws the same again`)
       const stage = yield* databaseStage
-      const room = yield* Effect.makeSemaphore(atOnce)
+      const room = yield* Effect.makeSemaphore(runsAtOnce)
       const taking = (share: number) => (schema: string, options: Partial<RigOptions> = {}) =>
         Effect.zipRight(
           Effect.acquireRelease(room.take(share), (taken) => room.release(taken)),
-          makeRig(stage, { seed, lease, schema, ...options })
+          makeRig(stage, { seed, lease, load, schema, ...options })
         )
       return {
         rig: taking(1),
-        rigAlone: taking(atOnce),
+        rigAlone: taking(runsAtOnce),
         proxy: Effect.map(tcpProxy(stage), (proxy) => ({ ...proxy, databaseUrl: stage.databaseUrl(proxy.port) })),
         restart: stage.restart
       }
@@ -58,16 +60,19 @@ const warmUp = Effect.sleep("1 second")
 
 const acknowledged = (worker: Worker): number => worker.journal().filter(({ kind }) => kind === "acknowledged").length
 
+const until = (what: string, condition: () => boolean) =>
+  Effect.sync(condition).pipe(
+    Effect.delay("20 millis"),
+    Effect.repeat({ until: (holds) => holds }),
+    Effect.timeoutOption("10 seconds"),
+    Effect.map((held) => expect(Option.isSome(held), what).toBe(true))
+  )
+
 /** Waits until a worker has been told of more than it had been so far. */
 const goesOn = (worker: Worker) =>
   Effect.suspend(() => {
     const before = acknowledged(worker)
-    return Effect.sync(() => acknowledged(worker)).pipe(
-      Effect.delay("20 millis"),
-      Effect.repeat({ until: (count) => count > before + 3 }),
-      Effect.timeoutOption("10 seconds"),
-      Effect.map((gone) => expect(Option.isSome(gone), `${worker.name} goes on: ${worker.output()}`).toBe(true))
-    )
+    return until(`${worker.name} goes on`, () => acknowledged(worker) > before + 3)
   })
 
 const outcomesOf = (tasks: ReadonlyArray<TaskRow>, holdings: ReadonlyArray<Holding>) =>
@@ -87,108 +92,133 @@ const answeredInVain = ({ endpoint, tasks }: History) => {
   )
 }
 
-const load = { rate: 12, ahead: 1_000 }
+const atOnce = { concurrency: "unbounded" } as const
 
-/** The time includes the wait for others. */
+/** One worker behind a proxy, another not. */
+const startBesideOne = (schema: string, lease: number) =>
+  Effect.gen(function*() {
+    const stage = yield* Stage
+    const proxy = yield* stage.proxy
+    const rig = yield* stage.rig(schema, { lease })
+    const [behind] = yield* Effect.all([rig.startWorker({ databaseUrl: proxy.databaseUrl }), rig.startWorker()], atOnce)
+    yield* warmUp
+    return { proxy, rig, behind }
+  })
+
+/** So slow that some transaction is always under way: what it has locked is to be taken over all the same. */
+const slowDown = (proxy: TcpProxy) => Effect.zipRight(proxy.delay(30), Effect.sleep("500 millis"))
+
+/** Waits until a worker has a lease under another id than so far. */
+const takesNewId = (worker: Worker, before: number) =>
+  until(`${worker.name} takes a new id`, () => worker.instances().length > before)
+
+/** The time includes the wait for other runs. */
 const together = { concurrent: true, timeout: 180_000 }
 
 layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a scheduler survives", (it) => {
-  it.scoped("SIGKILL, again and again, while others live", () =>
+  const run = (name: string, body: Effect.Effect<void, never, Stage | Scope.Scope>) =>
+    it.scoped(name, () => body, together)
+
+  run(
+    "SIGKILL, again and again, while others live",
     Effect.gen(function*() {
-      const { rigAlone } = yield* Stage
-      const report = yield* killAgainAndAgain(yield* rigAlone("kills"), { kills: 15, workers: 3, pause: [200, 700] })
+      const rig = yield* (yield* Stage).rigAlone("kills", { load: {} })
+      const report = yield* killAgainAndAgain(rig, { kills: 15, workers: 3, pause: [200, 700] })
       yield* Console.log(describeReport(report))
       expect(report.violations).toEqual([])
       expect(report.full).toBeGreaterThanOrEqual(15)
       expect(report.unknownAttempts).toBeGreaterThan(0)
-    }), together)
+    })
+  )
 
-  it.scoped("SIGKILL of the only one", () =>
+  run(
+    "SIGKILL of the only one",
     Effect.gen(function*() {
       const rig = yield* (yield* Stage).rig("alone")
-      const first = yield* rig.startWorker({ load })
+      const first = yield* rig.startWorker()
       yield* warmUp
       const killedAt = now()
       first.kill("SIGKILL")
       yield* first.ended
-      const next = yield* rig.startWorker({ load })
-      // A lease from the kill on, or as soon as there is somebody.
-      const held = yield* rig.noteEnd(first, Math.max(killedAt, now() - lease))
+      const next = yield* rig.startWorker()
+      const readyAt = now()
+      const held = yield* rig.noteEnd(first, readyAt)
       expect(held.length).toBeGreaterThan(0)
       yield* goesOn(next)
       expect(yield* rig.verdict).toEqual([])
-    }), together)
+      const { endings: [ending] } = yield* rig.takeovers
+      // What was left of the lease, and a second.
+      expect(ending?.freedAt).toBeLessThan(Math.max(readyAt, killedAt + lease) + 1_000)
+    })
+  )
 
-  it.scoped(
+  run(
     "SIGTERM: waits for what runs as long as its grace, and hands everything back",
-    () =>
-      Effect.gen(function*() {
-        const steady = { latency: { least: 1_200, mean: 1_200, most: 1_200 } }
-        const rig = yield* (yield* Stage).rig("stops", { functions: { steady } })
-        const steadily = { ...load, functions: ["steady"] } as const
-        const [patient, hasty] = yield* Effect.all([
-          rig.startWorker({ load: steadily, engine: { shutdownGrace: 4_000 } }),
-          rig.startWorker({ load: steadily, engine: { shutdownGrace: 200 } }),
-          rig.startWorker({ load: steadily })
-        ], { concurrency: "unbounded" })
-        yield* warmUp
-        const patientRuns = yield* rig.observer.holdings(patient.instances())
-        const hastyRuns = yield* rig.observer.holdings(hasty.instances())
-        const askedAt = now()
-        patient.kill("SIGTERM")
-        hasty.kill("SIGTERM")
-        const [patientEnd, hastyEnd] = yield* Effect.all([patient.ended, hasty.ended], { concurrency: "unbounded" })
-        const ours = [...patient.instances(), ...hasty.instances()]
-        expect(yield* rig.observer.holdings(ours)).toEqual([])
-        expect([...yield* rig.observer.living].filter((id) => ours.includes(id))).toEqual([])
-        expect([patientEnd.code, hastyEnd.code]).toEqual([0, 0])
-        expect(patientEnd.at - askedAt).toBeLessThan(1_200 + 2_000)
-        expect(hastyEnd.at - askedAt).toBeLessThan(200 + 5_000)
+    Effect.gen(function*() {
+      const steady = { latency: { least: 1_200, mean: 1_200, most: 1_200 } }
+      const rig = yield* (yield* Stage).rig("stops", {
+        functions: { steady },
+        load: { ...load, functions: ["steady"] }
+      })
+      const [patient, hasty] = yield* Effect.all([
+        rig.startWorker({ engine: { shutdownGrace: 4_000 } }),
+        rig.startWorker({ engine: { shutdownGrace: 200 } }),
+        rig.startWorker()
+      ], atOnce)
+      yield* warmUp
+      const patientRuns = yield* rig.observer.holdings(patient.instances())
+      const hastyRuns = yield* rig.observer.holdings(hasty.instances())
+      const askedAt = now()
+      patient.kill("SIGTERM")
+      hasty.kill("SIGTERM")
+      const [patientEnd, hastyEnd] = yield* Effect.all([patient.ended, hasty.ended], atOnce)
+      const ours = [...patient.instances(), ...hasty.instances()]
+      expect(yield* rig.observer.holdings(ours)).toEqual([])
+      expect([...yield* rig.observer.living].filter((id) => ours.includes(id))).toEqual([])
+      expect([patientEnd.code, hastyEnd.code]).toEqual([0, 0])
+      expect(patientEnd.at - askedAt).toBeLessThan(1_200 + 2_000)
+      expect(hastyEnd.at - askedAt).toBeLessThan(200 + 5_000)
 
-        expect(yield* rig.verdict).toEqual([])
-        const { tasks } = yield* rig.history
-        expect(new Set(outcomesOf(tasks, patientRuns))).toEqual(new Set(["succeeded"]))
-        expect(outcomesOf(tasks, hastyRuns)).toContain("unknown")
-      }),
-    together
+      expect(yield* rig.verdict).toEqual([])
+      const { tasks } = yield* rig.history
+      expect(new Set(outcomesOf(tasks, patientRuns))).toEqual(new Set(["succeeded"]))
+      expect(outcomesOf(tasks, hastyRuns)).toContain("unknown")
+    })
   )
 
-  it.scoped(
+  run(
     "a freeze longer than its lease: another does its work, and its late results are refused",
-    () =>
-      Effect.gen(function*() {
-        const rig = yield* (yield* Stage).rig("freeze")
-        const [frozen] = yield* Effect.all([rig.startWorker({ load }), rig.startWorker({ load })], {
-          concurrency: "unbounded"
-        })
-        yield* warmUp
-        const before = frozen.instances().length
-        frozen.kill("SIGSTOP")
-        const held = yield* rig.noteEnd(frozen, now())
-        yield* Effect.sleep(2.5 * lease)
-        frozen.kill("SIGCONT")
-        yield* goesOn(frozen)
-        expect(frozen.instances().length).toBeGreaterThan(before)
+    Effect.gen(function*() {
+      const { behind: frozen, proxy, rig } = yield* startBesideOne("freeze", lease)
+      yield* slowDown(proxy)
+      const before = frozen.instances().length
+      frozen.kill("SIGSTOP")
+      const held = yield* rig.noteEnd(frozen, now())
+      yield* Effect.sleep(2.5 * lease)
+      yield* proxy.forward
+      frozen.kill("SIGCONT")
+      yield* takesNewId(frozen, before)
+      yield* goesOn(frozen)
 
-        expect(yield* rig.verdict).toEqual([])
-        const history = yield* rig.history
-        const outcomes = outcomesOf(history.tasks, held)
-        expect(outcomes.length).toBeGreaterThan(0)
-        expect(new Set(outcomes)).toEqual(new Set(["unknown"]))
-        // It did have results, and nobody believed it.
-        expect(answeredInVain(history).length).toBeGreaterThan(0)
-      }),
-    together
+      expect(yield* rig.verdict).toEqual([])
+      const history = yield* rig.history
+      const outcomes = outcomesOf(history.tasks, held)
+      expect(outcomes.length).toBeGreaterThan(0)
+      expect(new Set(outcomes)).toEqual(new Set(["unknown"]))
+      // It did have results, and nobody believed it.
+      expect(answeredInVain(history).length).toBeGreaterThan(0)
+    })
   )
 
-  it.scoped("clocks that are ten minutes off, ahead and behind", () =>
+  run(
+    "clocks that are ten minutes off, ahead and behind",
     Effect.gen(function*() {
       const rig = yield* (yield* Stage).rig("clocks")
       const [killed] = yield* Effect.all([
-        rig.startWorker({ load, clockSkew: 600_000 }),
-        rig.startWorker({ load, clockSkew: -600_000 }),
-        rig.startWorker({ load })
-      ], { concurrency: "unbounded" })
+        rig.startWorker({ clockSkew: 600_000 }),
+        rig.startWorker({ clockSkew: -600_000 }),
+        rig.startWorker()
+      ], atOnce)
       yield* warmUp
       killed.kill("SIGKILL")
       yield* rig.noteEnd(killed, (yield* killed.ended).at)
@@ -202,65 +232,13 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
         expect(Math.abs(readAt - nominalAt)).toBeLessThan(60_000)
         expect(Math.abs(readAt - dueAt)).toBeLessThan(60_000)
       }
-    }), together)
-
-  it.scoped(
-    "restarts of PostgreSQL, -m immediate and -m fast, and re-runs nothing that was answered",
-    () =>
-      Effect.gen(function*() {
-        const { restart, rigAlone } = yield* Stage
-        const rig = yield* rigAlone("restarts", { lease: 3_000 })
-        const workers = yield* Effect.all([rig.startWorker({ load }), rig.startWorker({ load })], {
-          concurrency: "unbounded"
-        })
-        yield* warmUp
-        for (const mode of ["immediate", "fast"] as const) {
-          yield* restart(mode)
-          // Until it is gone, what goes on is the past.
-          yield* Effect.sleep("200 millis")
-          yield* Effect.forEach(workers, goesOn, { concurrency: "unbounded" })
-        }
-        expect(yield* rig.verdict).toEqual([])
-        expect(answeredInVain(yield* rig.history)).toEqual([])
-      }),
-    together
+    })
   )
 
-  it.scoped("connections that the database ends, all of them or some", () =>
+  run(
+    "a network that breaks connections, and refuses new ones for a while",
     Effect.gen(function*() {
-      const rig = yield* (yield* Stage).rigAlone("backends", { lease: 3_000 })
-      const workers = yield* Effect.all([rig.startWorker({ load }), rig.startWorker({ load })], {
-        concurrency: "unbounded"
-      })
-      yield* warmUp
-      let ended = 0
-      for (const share of [1, 0.3, 0.3, 0.3, 1, 0.5, 0.5, 0.5, 1]) {
-        ended += yield* rig.observer.terminate(share)
-        yield* Effect.sleep("150 millis")
-      }
-      expect(ended).toBeGreaterThan(10)
-      yield* Effect.forEach(workers, goesOn, { concurrency: "unbounded" })
-      expect(yield* rig.verdict).toEqual([])
-      expect(answeredInVain(yield* rig.history)).toEqual([])
-    }), together)
-
-  /** One worker behind a proxy, another not. */
-  const besideOne = (schema: string, lease: number) =>
-    Effect.gen(function*() {
-      const stage = yield* Stage
-      const proxy = yield* stage.proxy
-      const rig = yield* stage.rig(schema, { lease })
-      const [behind] = yield* Effect.all([
-        rig.startWorker({ load, databaseUrl: proxy.databaseUrl }),
-        rig.startWorker({ load })
-      ], { concurrency: "unbounded" })
-      yield* warmUp
-      return { proxy, rig, behind }
-    })
-
-  it.scoped("a network that breaks connections, and refuses new ones for a while", () =>
-    Effect.gen(function*() {
-      const { behind, proxy, rig } = yield* besideOne("cuts", 3_000)
+      const { behind, proxy, rig } = yield* startBesideOne("cuts", 3_000)
       let cut = 0
       for (let round = 0; round < 5; round++) {
         cut += yield* proxy.cut
@@ -274,64 +252,101 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
       yield* goesOn(behind)
       expect(yield* rig.verdict).toEqual([])
       expect(answeredInVain(yield* rig.history)).toEqual([])
-    }), together)
+    })
+  )
 
-  it.scoped("answers that get lost, to a COMMIT and to anything else", () =>
+  run(
+    "answers that get lost, to a COMMIT and to anything else",
     Effect.gen(function*() {
-      const { behind, proxy, rig } = yield* besideOne("swallow", 3_000)
-      const statements = [
-        /INSERT INTO \S*tasks/,
-        /COMMIT/,
-        /UPDATE \S*tasks/,
-        /status = 'Running'/,
-        /INSERT INTO \S*task_attempts/,
-        /UPDATE \S*instances/
-      ]
-      for (const statement of statements) {
+      const { behind, proxy, rig } = yield* startBesideOne("swallow", 3_000)
+      for (
+        const statement of [
+          /INSERT INTO \S*tasks/,
+          /COMMIT/,
+          /UPDATE \S*tasks/,
+          /status = 'Running'/,
+          /INSERT INTO \S*task_attempts/,
+          /UPDATE \S*instances/
+        ]
+      ) {
         const lost = yield* Effect.timeoutOption(proxy.swallow(statement), "5 seconds")
         expect(Option.isSome(lost), `an answer to ${statement} was lost`).toBe(true)
       }
       yield* goesOn(behind)
       expect(yield* rig.verdict).toEqual([])
       expect(answeredInVain(yield* rig.history)).toEqual([])
-    }), together)
-
-  it.scoped(
-    "a network that says nothing any more: another does its work, and it comes back",
-    () =>
-      Effect.gen(function*() {
-        const { behind, proxy, rig } = yield* besideOne("hole", lease)
-        const before = behind.instances().length
-        yield* proxy.blackHole
-        const held = yield* rig.noteEnd(behind, now())
-        expect(held.length).toBeGreaterThan(0)
-        yield* Effect.sleep(2.5 * lease)
-        yield* proxy.forward
-        yield* goesOn(behind)
-        expect(behind.instances().length).toBeGreaterThan(before)
-        expect(yield* rig.verdict).toEqual([])
-      }),
-    together
+    })
   )
 
-  it.scoped(
+  run(
+    "a network that says nothing any more: another does its work, and it comes back",
+    Effect.gen(function*() {
+      const { behind, proxy, rig } = yield* startBesideOne("hole", lease)
+      yield* slowDown(proxy)
+      const before = behind.instances().length
+      yield* proxy.blackHole
+      const held = yield* rig.noteEnd(behind, now())
+      expect(held.length).toBeGreaterThan(0)
+      yield* Effect.sleep(2.5 * lease)
+      yield* proxy.forward
+      yield* takesNewId(behind, before)
+      yield* goesOn(behind)
+      expect(yield* rig.verdict).toEqual([])
+    })
+  )
+
+  run(
     "a network that takes its time: at 400 ms each way nobody is taken for dead, at 700 nothing is sent",
-    () =>
-      Effect.gen(function*() {
-        const { behind, proxy, rig } = yield* besideOne("delay", 6_000)
-        yield* proxy.delay(400)
-        yield* goesOn(behind)
-        yield* Effect.sleep("2 seconds")
-        yield* proxy.delay(700)
-        yield* Effect.sleep("3 seconds")
-        yield* proxy.forward
-        yield* goesOn(behind)
-        expect(behind.instances()).toHaveLength(1)
-        expect(yield* rig.verdict).toEqual([])
-        const history = yield* rig.history
-        expect(answeredInVain(history)).toEqual([])
-        expect(history.tasks.some(({ attempts }) => attempts.some(({ outcome }) => outcome === "notSent"))).toBe(true)
-      }),
-    together
+    Effect.gen(function*() {
+      const { behind, proxy, rig } = yield* startBesideOne("delay", 6_000)
+      yield* proxy.delay(400)
+      yield* goesOn(behind)
+      yield* Effect.sleep("2 seconds")
+      yield* proxy.delay(700)
+      yield* Effect.sleep("3 seconds")
+      yield* proxy.forward
+      yield* goesOn(behind)
+      expect(behind.instances()).toHaveLength(1)
+      expect(yield* rig.verdict).toEqual([])
+      const history = yield* rig.history
+      expect(answeredInVain(history)).toEqual([])
+      expect(history.tasks.some(({ attempts }) => attempts.some(({ outcome }) => outcome === "notSent"))).toBe(true)
+    })
+  )
+
+  run(
+    "restarts of PostgreSQL, -m immediate and -m fast, and re-runs nothing that was answered",
+    Effect.gen(function*() {
+      const { restart, rigAlone } = yield* Stage
+      const rig = yield* rigAlone("restarts", { lease: 3_000 })
+      const workers = yield* Effect.all([rig.startWorker(), rig.startWorker()], atOnce)
+      yield* warmUp
+      for (const mode of ["immediate", "fast"] as const) {
+        yield* restart(mode)
+        // Until it is gone, what goes on is the past.
+        yield* Effect.sleep("200 millis")
+        yield* Effect.forEach(workers, goesOn, atOnce)
+      }
+      expect(yield* rig.verdict).toEqual([])
+      expect(answeredInVain(yield* rig.history)).toEqual([])
+    })
+  )
+
+  run(
+    "connections that the database ends, all of them or some",
+    Effect.gen(function*() {
+      const rig = yield* (yield* Stage).rigAlone("backends", { lease: 3_000 })
+      const workers = yield* Effect.all([rig.startWorker(), rig.startWorker()], atOnce)
+      yield* warmUp
+      let ended = 0
+      for (const share of [1, 0.3, 0.3, 0.3, 1, 0.5, 0.5, 0.5, 1]) {
+        ended += yield* rig.observer.terminate(share)
+        yield* Effect.sleep("150 millis")
+      }
+      expect(ended).toBeGreaterThan(10)
+      yield* Effect.forEach(workers, goesOn, atOnce)
+      expect(yield* rig.verdict).toEqual([])
+      expect(answeredInVain(yield* rig.history)).toEqual([])
+    })
   )
 })

@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import type { AttemptOutcome } from "../../src/domain/Invocation.ts"
 import type { EndpointLine, History, ScheduleRow, TaskRow, Verdict } from "./History.ts"
 import { EndpointLine as Line, parseLines } from "./History.ts"
-import type { Ending, Stall } from "./verify.ts"
+import type { Ending } from "./verify.ts"
 import { verify, verifyTakeovers } from "./verify.ts"
 
 const t0 = 1_800_000_000_000
@@ -255,8 +255,14 @@ describe("takeovers", () => {
     held: [{ id: "a", dueAt: t0 + 500, started: false }],
     ...fields
   })
-  const broken = (endings: ReadonlyArray<Ending>, arrivedAt: number, ...stalls: ReadonlyArray<Stall>) =>
-    verifyTakeovers({ endings, stalls }, sent("a", 1, arrivedAt), lease).map(({ what }) => what)
+  /** Every quarter of a second, between these instants. */
+  const beats = (from: number, to: number) =>
+    Array.from({ length: (to - from) / 250 + 1 }, (_, index) => t0 + from + index * 250)
+  const well = beats(-500, 9_000)
+  const broken = (endings: ReadonlyArray<Ending>, arrivedAt: number, another: ReadonlyArray<number> = well) => {
+    const heartbeats = new Map([["dead", well], ["another", another]])
+    return verifyTakeovers({ endings, heartbeats }, sent("a", 1, arrivedAt), lease).map(({ what }) => what)
+  }
 
   it("in time: free within the lease and a second, and what is due later is on time", () => {
     expect(broken([anEnding()], 2_000)).toEqual([])
@@ -276,11 +282,18 @@ describe("takeovers", () => {
     expect(broken([anEnding()], -1)).toEqual(["a, held by dead and due 500 ms after its end, never arrived"])
   })
 
-  it("not late while the machine stood still: between the end and the moment in question, and not before or after", () => {
+  it("not late while there was nobody else, or nobody who could", () => {
     const late = anEnding({ lastHeldAt: t0 + 2_900 })
-    expect(broken([late], 3_000, { at: t0 + 1_500, millis: 1_000 })).toEqual([])
-    expect(broken([late], 3_000, { at: t0 + 1_500, millis: 899 })).toHaveLength(2)
-    expect(broken([late], 3_000, { at: t0 - 1, millis: 1_000 }, { at: t0 + 9_000, millis: 1_000 })).toHaveLength(2)
+    expect(broken([late], 3_000, [...beats(-500, 500), ...beats(1_200, 9_000)])).toHaveLength(2)
+    expect(broken([late], 3_000, [...beats(-500, 500), ...beats(1_201, 9_000)])).toEqual([])
+    // Ended itself, or came later.
+    expect(broken([late], 3_000, beats(-500, 1_500))).toHaveLength(2)
+    expect(broken([late], 3_000, beats(-500, 1_250))).toEqual([])
+    expect(broken([late], 3_000, beats(0, 9_000))).toHaveLength(2)
+    expect(broken([late], 3_000, beats(250, 9_000))).toEqual([])
+    expect(broken([late], 3_000, [])).toEqual([])
+    // Then it has to be taken over all the same.
+    expect(broken([anEnding({ freedAt: undefined })], -1, [])).toHaveLength(2)
   })
 
   it("counts from the last of several that held it", () => {

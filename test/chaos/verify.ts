@@ -327,29 +327,41 @@ export interface Ending {
   readonly held: ReadonlyArray<{ readonly id: string; readonly dueAt: number; readonly started: boolean }>
 }
 
-/** A time in which whoever looks at the store was held up itself: the machine was busy with something else. */
-export interface Stall {
-  readonly at: number
-  readonly millis: number
-}
-
 export interface Takeovers {
   readonly endings: ReadonlyArray<Ending>
-  readonly stalls: ReadonlyArray<Stall>
+  /** When each instance has renewed its lease, in order, epoch milliseconds. */
+  readonly heartbeats: ReadonlyMap<string, ReadonlyArray<number>>
 }
 
 /** Beyond the lease: from its end to the moment when another instance has the work. */
 const takeoverMargin = 1_000
 
+/** Who has not renewed its lease for this part of it has been held up, and leaves the dead alone for a lease. */
+const wellWithin = 0.7
+
+/** Whether an instance was there all that time, and got what it needs of a processor and of the database. */
+const wasWell = (beats: ReadonlyArray<number>, from: number, to: number, lease: number): boolean => {
+  const first = beats.findLastIndex((beat) => beat <= from)
+  if (first < 0) return false
+  const longest = lease * wellWithin
+  for (let index = first; index < beats.length; index++) {
+    const beat = beats[index] ?? Infinity
+    const next = beats[index + 1] ?? Infinity
+    if (beat >= to) return true
+    if (next - beat > longest) return to - beat <= longest
+  }
+  return false
+}
+
 /**
  * The work of an ended instance is somebody else's within its lease and a second: nothing is held in its name any
  * more, and what was due meanwhile arrives at its function. Something that several ended instances have held counts
- * from the last of them. A time in which the machine stood still counts for nobody.
+ * from the last of them. Somebody else must have been there, and well.
  *
  * @param lease milliseconds
  */
 export const verifyTakeovers = (
-  { endings, stalls }: Takeovers,
+  { endings, heartbeats }: Takeovers,
   endpoint: ReadonlyArray<EndpointLine>,
   lease: number
 ): ReadonlyArray<Violation> => {
@@ -359,18 +371,18 @@ export const verifyTakeovers = (
   }
   const lastHolder = new Map<string, Ending>()
   for (const ending of endings) for (const { id } of ending.held) lastHolder.set(id, ending)
-  const stalled = (from: number, to: number) =>
-    stalls.reduce((sum, { at, millis }) => at > from && at - millis < to ? sum + millis : sum, 0)
 
   return endings.flatMap((ending) => {
     const { endedAt, freedAt, held, lastHeldAt } = ending
     const who = ending.instances.join(", ")
+    const others = [...heartbeats].filter(([id]) => !ending.instances.includes(id))
     const violations: Array<Violation> = []
-    /** How much later than allowed something happened. */
-    const lateness = (from: number, at: number) => at - from - takeoverMargin - stalled(endedAt, at)
     const broken = (what: string) => violations.push({ rule: "takeover", what })
+    /** Later than a second after this instant, although somebody was well until then. */
+    const isLate = (at: number, from: number) =>
+      at > from + takeoverMargin && others.some(([, beats]) => wasWell(beats, endedAt, from + takeoverMargin, lease))
     if (freedAt === undefined) broken(`Something was held by ${who} in the end`)
-    else if (lastHeldAt !== undefined && lateness(endedAt + lease, lastHeldAt) > 0) {
+    else if (lastHeldAt !== undefined && isLate(lastHeldAt, endedAt + lease)) {
       broken(`Something was held by ${who} ${lastHeldAt - endedAt} ms after its end`)
     }
     for (const { dueAt, id, started } of held) {
@@ -378,7 +390,7 @@ export const verifyTakeovers = (
       const waiting = `${id}, held by ${who} and due ${dueAt - endedAt} ms after its end`
       const arrivedAt = arrivals.get(id)?.find((t) => t >= endedAt)
       if (arrivedAt === undefined) broken(`${waiting}, never arrived`)
-      else if (lateness(Math.max(dueAt, endedAt + lease), arrivedAt) > 0) {
+      else if (isLate(arrivedAt, Math.max(dueAt, endedAt + lease))) {
         broken(`${waiting}, arrived ${arrivedAt - endedAt} ms after its end`)
       }
     }

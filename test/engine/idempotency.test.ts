@@ -1,12 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { DateTime, Duration, Effect, TestClock } from "effect"
 import { LambdaFunction, LambdaScheduler, TaskId, TaskScheduleId, Trigger } from "../../src/index.ts"
-import type { ScheduleOptions } from "../../src/index.ts"
+import type { ScheduleError, ScheduleOptions } from "../../src/index.ts"
 import { ScriptedLambdaClient } from "../../src/testing/index.ts"
 import { lostReply } from "./sharedStore.ts"
 import { counts, engine, instants, job, other, settleDown } from "./support.ts"
 import { inWorld } from "./world.ts"
 
+const oneOClock = DateTime.toDate(DateTime.unsafeMake(3_600_000))
 const existing = LambdaFunction.existing("job")
 
 describe("a call with an idempotency key", () => {
@@ -35,15 +36,24 @@ describe("a call with an idempotency key", () => {
         trigger: Trigger.after("60 seconds"),
         retry: { maxAttempts: 3, baseDelay: "1 second" }
       })
-      const again = yield* scheduler.schedule(job, {
-        idempotencyKey: "k",
-        tags: { b: "2", a: "1" },
-        trigger: Trigger.after("1 minute"),
-        payload: {},
-        name: "job",
-        retry: { baseDelay: "PT1S" }
-      })
-      assert.strictEqual(again.id, first.id)
+      for (const delay of ["1 minute", "PT1M", 60_000, 60_000_000_000n, Duration.minutes(1)] as const) {
+        const again = yield* scheduler.schedule(job, {
+          idempotencyKey: "k",
+          tags: { b: "2", a: "1" },
+          trigger: Trigger.after(delay),
+          payload: {},
+          name: "job",
+          retry: { baseDelay: "PT1S" }
+        })
+        assert.strictEqual(again.id, first.id)
+      }
+      const instants = ["1970-01-01T01:00:00Z", "1970-01-01T02:00:00+01:00", 3_600_000, oneOClock]
+      const at = yield* Effect.forEach(instants, (instant) =>
+        scheduler.schedule(job, { idempotencyKey: "at", trigger: Trigger.at(instant) }))
+      assert.strictEqual(new Set(at.map(({ id }) => id)).size, 1)
+      const every = yield* Effect.forEach(["1 minute", "60 seconds", 60_000n * 1_000_000n] as const, (interval) =>
+        scheduler.repeat(job, { idempotencyKey: "every", trigger: Trigger.fixed(interval), initialDelay: interval }))
+      assert.strictEqual(new Set(every.map(({ id }) => id)).size, 1)
     }).pipe(Effect.provide(engine())))
 
   it.effect("and another request is refused; nothing is stored", () =>
@@ -70,7 +80,7 @@ describe("a call with an idempotency key", () => {
           scheduler.repeat(job, { idempotencyKey: "k", payload: 1, trigger: Trigger.fixed("1 hour") })
         ]
       ) {
-        assert.strictEqual((yield* Effect.flip(call))._tag, "IdempotencyConflict")
+        assert.strictEqual((yield* Effect.flip<unknown, ScheduleError, never>(call))._tag, "IdempotencyConflict")
       }
       assert.deepStrictEqual(yield* counts(scheduler), { Scheduled: 1 })
       assert.deepStrictEqual((yield* scheduler.listSchedules()).items, [])
@@ -87,7 +97,10 @@ describe("a call with an idempotency key", () => {
         const error = yield* Effect.flip(scheduler.schedule(job, { idempotencyKey: "k" }))
         assert.deepInclude(error, { _tag: "IdempotencyConflict", reason: "Removed", key: "k", id })
       }
-      yield* TestClock.adjust("5 hours")
+      // Pruning goes on as long as there is something to prune.
+      yield* TestClock.adjust("3 hours")
+      yield* scheduler.schedule(job, { name: "another" })
+      yield* TestClock.adjust("2 hours")
       assert.notStrictEqual((yield* scheduler.schedule(job, { idempotencyKey: "k" })).id, id)
     }).pipe(Effect.provide(engine({}, { retentionAge: 3_600_000, pruneInterval: 600_000 }))))
 

@@ -121,7 +121,7 @@ describe("scheduleAll", () => {
       const scheduler = yield* LambdaScheduler
       const asking = yield* Effect.fork(scheduler.scheduleAll(job, Array.from({ length: 1_500 }, () => ({}))))
       yield* TestClock.adjust("50 millis")
-      yield* Fiber.interrupt(asking)
+      yield* Fiber.interruptFork(asking)
       yield* TestClock.adjust("1 minute")
       assert.strictEqual((yield* counts(scheduler)).Scheduled, undefined)
     }).pipe(Effect.provide(engine(

@@ -16,6 +16,8 @@ import { readTasks } from "./Store.ts"
 
 export interface ChangeFeed {
   readonly changes: (after: number | "latest") => Effect.Effect<Changes, TaskRepositoryError>
+  /** Whether anybody listens, or has just done so. */
+  readonly isHeard: () => boolean
   /** Tells that others have changed something. */
   readonly wake: () => void
 }
@@ -126,6 +128,7 @@ export const makeChangeFeed = (store: Store): Effect.Effect<ChangeFeed, never, S
               listeners--
             })
         ),
+      isHeard: () => isWatching || listeners > 0,
       wake: () => Queue.unsafeOffer(woken, undefined)
     }
   })

@@ -47,14 +47,24 @@ class Connection extends pg.Client {
   }
 }
 
+/** The driver's own words are of no use, but for a file that the URL names (`sslrootcert`). */
+const unreadable = (cause: unknown): string => {
+  const why = errorCode(cause)?.startsWith("E") === true && cause instanceof Error ? ` (${cause.message})` : ""
+  return "The database URL (DATABASE_URL) cannot be read; expected postgres://user:password@host:5432/database, with " +
+    `special characters of the password percent-encoded${why}`
+}
+
 const acquirePool = (options: PgConnectionsOptions) =>
   Effect.acquireRelease(
     Effect.try({
       try: () => {
         const queryTimeout = options.queryTimeout ?? 10_000
+        const connectionString = Redacted.value(options.url)
+        // Read here: the pool would read it at its first connection, and throw there.
+        new Connection({ connectionString })
         const pool = new pg.Pool({
           Client: Connection,
-          connectionString: Redacted.value(options.url),
+          connectionString,
           max: options.maxConnections ?? 10,
           connectionTimeoutMillis: options.connectTimeout ?? 5_000,
           query_timeout: queryTimeout,
@@ -68,7 +78,7 @@ const acquirePool = (options: PgConnectionsOptions) =>
         pool.on("error", () => {})
         return pool
       },
-      catch: (cause) => new SqlError({ cause, message: "The database URL cannot be read" })
+      catch: (cause) => new SqlError({ cause, message: unreadable(cause) })
     }),
     (pool) =>
       Effect.promise(() => pool.end()).pipe(Effect.interruptible, Effect.timeoutOption("2 seconds"), Effect.asVoid)

@@ -13,6 +13,7 @@ import { ChangeLog } from "../../ports/ChangeLog.ts"
 import type { Cancelled, InsertVerdict } from "../../ports/TaskRepository.ts"
 import { TaskRepository } from "../../ports/TaskRepository.ts"
 import { cancelWork } from "./cancelWork.ts"
+import type { ChangeFeed } from "./ChangeFeed.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
 import { claimTasks } from "./claimTasks.ts"
 import type { Db, Run } from "./Db.ts"
@@ -73,9 +74,9 @@ const make = (
     const db = opened.db
     const tables = tablesOf(schema)
     const boot = randomUUID()
-    const log = new ChangeLog()
+    const log: ChangeLog = new ChangeLog(() => feed.isHeard())
     const store: Store = { db, schema, tables, columns: columnsOf(tables), boot, log, unreadable: new Set() }
-    const feed = yield* makeChangeFeed(store)
+    const feed: ChangeFeed = yield* makeChangeFeed(store)
     let others = 0
     const hints = yield* makeHints(client, db.run, `els_${schema}`.slice(0, 63), boot, () => others, feed.wake)
 

@@ -7,6 +7,7 @@ import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { Cancelled, CancelTarget } from "../../ports/TaskRepository.ts"
 import { plain } from "./arrays.ts"
+import { ofFunction } from "./reading.ts"
 import { scheduleColumns } from "./rows.ts"
 import type { Store } from "./Store.ts"
 import { readSchedules } from "./Store.ts"
@@ -23,7 +24,7 @@ const matching = (target: Exclude<CancelTarget, { readonly _tag: "Task" }>) => {
     case "Schedule":
       return { task: "t.schedule_id = $1::uuid", schedule: "s.id = $1::uuid", value: target.id }
     case "Function":
-      return { task: "t.function_name = $1", schedule: "s.function_name = $1", value: target.name }
+      return { task: ofFunction("$1"), schedule: "s.function_name = $1", value: target.name }
     case "Named":
       return { task: "t.name = $1", schedule: "s.name = $1", value: target.name }
   }

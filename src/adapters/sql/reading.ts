@@ -117,11 +117,15 @@ const tagsCondition = (conditions: Conditions, row: string, tags: TaskFilter["ta
   conditions.add(JSON.stringify(tags), (parameter) => `${row}.tags @> ${parameter}::jsonb`)
 }
 
+/** By the index on names where name and function are the same, and by that on functions where they are not. */
+export const ofFunction = (name: string): string =>
+  `(t.name = ${name} AND t.function_name = ${name} OR t.name <> t.function_name AND t.function_name = ${name})`
+
 export const listTasks = (store: Store, filter: TaskFilter, request: PageRequest) => {
   const conditions = new Conditions()
   conditions.add(filter.scheduleId, (parameter) => `t.schedule_id = ${parameter}::uuid`)
   conditions.add(filter.name, (parameter) => `t.name = ${parameter}`)
-  conditions.add(filter.functionName, (parameter) => `t.function_name = ${parameter}`)
+  conditions.add(filter.functionName, ofFunction)
   conditions.add(filter.status && texts(filter.status), (parameter) => `t.status = ANY(${parameter}::text[])`)
   conditions.add(filter.dueFrom, (parameter) => `t.due_at >= ${parameter}`)
   conditions.add(filter.dueBefore, (parameter) => `t.due_at < ${parameter}`)

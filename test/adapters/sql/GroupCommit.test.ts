@@ -52,8 +52,9 @@ const rig = (options: Partial<GroupCommitOptions<number, string>> = {}) =>
       commits,
       most: () => most,
       /** Ends commits as they come until there are no more. */
-      endAll: (exitOf: (commit: Commit) => Exit.Exit<ReadonlyArray<string>, TaskRepositoryError> | undefined = () =>
-        undefined) =>
+      endAll: (
+        exitOf: (commit: Commit) => Exit.Exit<ReadonlyArray<string>, TaskRepositoryError> | undefined = () => undefined
+      ) =>
         Effect.gen(function*() {
           yield* settle
           for (let index = 0; index < commits.length; index++) {
@@ -161,7 +162,9 @@ describe("GroupCommit", () => {
       )
       // Each is halved five times at the most, not tried row by row.
       expect(commits.length).toBeLessThanOrEqual(1 + 2 * 2 * 5)
-      const stored = commits.filter((commit) => rejecting((number) => number === 13 || number === 40)(commit) === undefined)
+      const stored = commits.filter((commit) =>
+        rejecting((number) => number === 13 || number === 40)(commit) === undefined
+      )
       expect(stored.flatMap(({ requests }) => requests))
         .toEqual(numbers(64).filter((number) => ![12, 13, 40, 41].includes(number)))
     }))

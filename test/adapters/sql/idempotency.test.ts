@@ -65,7 +65,9 @@ describe("an idempotency key, from two instances at once", () => {
         const id = "task" in verdict ? verdict.task.id : expect.fail(`got ${verdict._tag}`)
         byKey.set(key, (byKey.get(key) ?? new Set()).add(id))
       }
-      expect([...byKey.values()].map((ids) => ids.size)).toEqual(keys.map(() => 1))
+      expect([...byKey.values()].map((ids) =>
+        ids.size
+      )).toEqual(keys.map(() => 1))
       expect(verdicts.flat().filter(({ verdict }) => verdict._tag === "Inserted")).toHaveLength(20)
     }))
 

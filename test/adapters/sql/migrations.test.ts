@@ -1,19 +1,35 @@
 /** A store comes to be, and to be of a version: with several starters, as other users, beside newer programs (F33, I34). */
 import { PgClient } from "@effect/sql-pg/PgClient"
 import { describe, expect, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Redacted } from "effect"
+import { Context, Effect, Exit, Layer } from "effect"
 import type { Scope } from "effect"
 import { makeDb } from "../../../src/adapters/sql/Db.ts"
+import { SqlTaskRepository } from "../../../src/adapters/sql/index.ts"
 import { migrate } from "../../../src/adapters/sql/migrate.ts"
 import type { Migration } from "../../../src/adapters/sql/migrations.ts"
 import { migrations } from "../../../src/adapters/sql/migrations.ts"
-import { SqlTaskRepository } from "../../../src/adapters/sql/index.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
-import { anInstanceId, aSchedule, aTask, occurrenceOf, retrying, succeeded, successorOf, t0 } from "../../support/builders.ts"
-import { freshSchemaName, postgresUrl } from "../../support/postgres.ts"
 import type { Repository } from "../../ports/contract/harness.ts"
-import { allTasks, claimAll, insertedSchedule, mustGet, mustGetSchedule, started } from "../../ports/contract/harness.ts"
-import { connections, sharedConnections, storeIn } from "./support.ts"
+import {
+  allTasks,
+  claimAll,
+  insertedSchedule,
+  mustGet,
+  mustGetSchedule,
+  started
+} from "../../ports/contract/harness.ts"
+import {
+  anInstanceId,
+  aSchedule,
+  aTask,
+  occurrenceOf,
+  retrying,
+  succeeded,
+  successorOf,
+  t0
+} from "../../support/builders.ts"
+import { freshSchemaName } from "../../support/postgres.ts"
+import { connections, freshUser, sharedConnections, storeIn } from "./support.ts"
 
 const newest = migrations.at(-1)?.version ?? expect.fail("there is a first")
 
@@ -21,8 +37,10 @@ const query = (text: string, params: ReadonlyArray<unknown> = []) =>
   Effect.flatMap(PgClient, (sql) => sql.unsafe<Record<string, unknown>>(text, params))
 
 const versionsOf = (schema: string) =>
-  Effect.map(query(`SELECT version FROM "${schema}".schema_versions ORDER BY version`), (rows) =>
-    rows.map(({ version }) => version))
+  Effect.map(
+    query(`SELECT version FROM "${schema}".schema_versions ORDER BY version`),
+    (rows) => rows.map(({ version }) => version)
+  )
 
 const tablesOf = (schema: string) =>
   Effect.map(
@@ -67,19 +85,7 @@ const failureOf = (store: Layer.Layer<TaskRepository, unknown, PgClient>) =>
     (error) => error as { readonly _tag: string; readonly reason: string; readonly message: string }
   )
 
-/** A user that may connect and nothing else, and connections as that user. */
-const aUser = (prepare: (name: string) => string): Effect.Effect<Layer.Layer<PgClient>, unknown, PgClient | Scope.Scope> =>
-  Effect.gen(function*() {
-    const name = `u_${freshSchemaName()}`
-    yield* Effect.acquireRelease(
-      query(`CREATE ROLE "${name}" LOGIN PASSWORD 'secret'; ${prepare(name)}`),
-      () => Effect.orDie(query(`DROP OWNED BY "${name}" CASCADE; DROP ROLE "${name}"`))
-    )
-    const url = new URL(postgresUrl())
-    url.username = name
-    url.password = "secret"
-    return connections({ url: Redacted.make(url.href) })
-  })
+const aUser = (more: (name: string) => string) => Effect.map(freshUser(more), (url) => connections({ url }))
 
 describe("migrations", () => {
   const test = (title: string, body: () => Effect.Effect<void, unknown, PgClient | Scope.Scope>) =>
@@ -141,7 +147,9 @@ describe("migrations", () => {
       yield* query(`INSERT INTO "${schema}".schema_versions (version, readable_from) VALUES (99, ${newest})`)
       for (const table of yield* tablesOf(schema)) {
         yield* query(
-          `ALTER TABLE "${schema}"."${String(table)}" ADD COLUMN priority smallint NOT NULL DEFAULT 0, ADD COLUMN more text`
+          `ALTER TABLE "${schema}"."${
+            String(table)
+          }" ADD COLUMN priority smallint NOT NULL DEFAULT 0, ADD COLUMN more text`
         )
       }
       yield* query(`CREATE TABLE "${schema}".controls (name text)`)
@@ -200,7 +208,22 @@ describe("migrations", () => {
     }))
 
   for (
-    const schema of ["", "A", "jobS", "1a", "a-b", "a b", "a.b", "a\"b", "a\\b", "a'b", "$a", "é", "pg_jobs", "a".repeat(64)]
+    const schema of [
+      "",
+      "A",
+      "jobS",
+      "1a",
+      "a-b",
+      "a b",
+      "a.b",
+      "a\"b",
+      "a\\b",
+      "a'b",
+      "$a",
+      "é",
+      "pg_jobs",
+      "a".repeat(64)
+    ]
   ) {
     test(`refuses ${JSON.stringify(schema)} as the name of its schema`, () =>
       Effect.map(failureOf(SqlTaskRepository.layerOptions({ schema })), (error) => {

@@ -40,8 +40,10 @@ export const schemaOf = (repository: Repository): string => {
 
 /** A store in a schema, on whatever connections it is given. */
 export const storeIn = (schema: string, options: SqlTaskRepositoryOptions = {}) =>
-  Layer.tap(SqlTaskRepository.layerOptions({ schema, ...options }), (context) =>
-    Effect.map(Effect.provide(TaskRepository, context), (repository) => schemas.set(repository, schema)))
+  Layer.tap(
+    SqlTaskRepository.layerOptions({ schema, ...options }),
+    (context) => Effect.map(Effect.provide(TaskRepository, context), (repository) => schemas.set(repository, schema))
+  )
 
 /** A store of its own, in a schema that nobody else uses, each time it is built; with the client to look behind it. */
 export const freshStore = Layer.unwrapEffect(
@@ -51,10 +53,13 @@ export const freshStore = Layer.unwrapEffect(
 
 /** Ends a lease as time would. */
 export const expire = (repository: Repository, lease: Lease): Effect.Effect<void, unknown> =>
-  Effect.flatMap(PgClient, (sql) =>
-    sql.unsafe(`UPDATE "${schemaOf(repository)}".instances SET expires_at = clock_timestamp() WHERE id = $1`, [
-      lease.instanceId
-    ])).pipe(Effect.provide(sharedConnections), Effect.asVoid)
+  Effect.flatMap(
+    PgClient,
+    (sql) =>
+      sql.unsafe(`UPDATE "${schemaOf(repository)}".instances SET expires_at = clock_timestamp() WHERE id = $1`, [
+        lease.instanceId
+      ])
+  ).pipe(Effect.provide(sharedConnections), Effect.asVoid)
 
 export const job = LambdaFunction.existing("job")
 
@@ -76,16 +81,61 @@ export const engineIn = (
 
 /** How often a function has been invoked. */
 export const invoked = (name: string) =>
-  Effect.flatMap(ScriptedLambdaClient, (client) =>
-    Effect.map(client.invocationsOf(name), (invocations) => invocations.length))
+  Effect.flatMap(
+    ScriptedLambdaClient,
+    (client) => Effect.map(client.invocationsOf(name), (invocations) => invocations.length)
+  )
 
 /** Asks again and again until it is so. */
 export const eventually = <A, E, R>(
   ask: Effect.Effect<A, E, R>,
   isSo: (answer: A) => boolean,
   within: Millis = 10_000
-): Effect.Effect<A, E | Error, R> =>
+): Effect.Effect<A, E | string, R> =>
   ask.pipe(
-    Effect.filterOrFail(isSo, (answer) => new Error(`it never came true; at last it was ${JSON.stringify(answer)}`)),
+    Effect.filterOrFail(isSo, (answer) => `it never came true; at last it was ${JSON.stringify(answer)}`),
     Effect.retry({ schedule: Schedule.spaced(20).pipe(Schedule.upTo(within)) })
   )
+
+/** The test server's address with some parts changed. */
+export const urlWith = (change: (url: URL) => void): Redacted.Redacted => {
+  const url = new URL(postgresUrl())
+  change(url)
+  return Redacted.make(url.href)
+}
+
+const statement = (text: string) => Effect.orDie(Effect.flatMap(PgClient, (sql) => sql.unsafe(text)))
+
+/** The address of another database of the same server, as long as the scope is open. */
+export const freshDatabase = Effect.suspend(() => {
+  const name = freshSchemaName()
+  return Effect.as(
+    Effect.acquireRelease(
+      statement(`CREATE DATABASE "${name}"`),
+      () => statement(`DROP DATABASE "${name}" WITH (FORCE)`)
+    ),
+    urlWith((url) => {
+      url.pathname = `/${name}`
+    })
+  )
+}).pipe(Effect.provide(sharedConnections))
+
+/**
+ * The address with a user who may connect and nothing else, as long as the scope is open.
+ *
+ * @param more statements that need its name
+ */
+export const freshUser = (more: (name: string) => string, options = "") =>
+  Effect.suspend(() => {
+    const name = `u_${freshSchemaName()}`
+    return Effect.as(
+      Effect.acquireRelease(
+        statement(`CREATE ROLE "${name}" LOGIN PASSWORD 'c4n4ry' ${options}; ${more(name)}`),
+        () => statement(`DROP OWNED BY "${name}" CASCADE; DROP ROLE "${name}"`)
+      ),
+      urlWith((url) => {
+        url.username = name
+        url.password = "c4n4ry"
+      })
+    )
+  }).pipe(Effect.provide(sharedConnections))

@@ -1,13 +1,12 @@
 /** Scheduling as part of the application's own transaction: with it or not at all, and never in anybody else's. */
-import { PgClient } from "@effect/sql-pg/PgClient"
 import { SqlClient } from "@effect/sql/SqlClient"
 import { describe, expect, it, layer } from "@effect/vitest"
-import { Chunk, Context, Deferred, Effect, Either, Fiber, Layer, Redacted, Stream } from "effect"
+import { Chunk, Clock, Context, Deferred, Effect, Either, Fiber, Layer, Stream } from "effect"
 import { LambdaFunction, LambdaScheduler, Trigger } from "../../../src/index.ts"
-import { ScriptedLambdaClient } from "../../../src/testing/index.ts"
-import { freshSchemaName, postgresUrl } from "../../support/postgres.ts"
-import { connections, engineIn, eventually, invoked, job, schemaOf } from "./support.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
+import { ScriptedLambdaClient } from "../../../src/testing/index.ts"
+import { freshSchemaName } from "../../support/postgres.ts"
+import { connections, engineIn, eventually, freshDatabase, invoked, job } from "./support.ts"
 
 /** A function of its own for each test, so that engines can be shared. */
 let functions = 0
@@ -34,30 +33,22 @@ const rolledBack = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   })
 
 const tasksOf = (functionName: string) =>
-  Effect.flatMap(LambdaScheduler, (scheduler) =>
-    Effect.map(scheduler.list({ functionName }), ({ items }) => items))
+  Effect.flatMap(LambdaScheduler, (scheduler) => Effect.map(scheduler.list({ functionName }), ({ items }) => items))
 
 /** Names that the application itself has stored. */
-const names = Effect.flatMap(SqlClient, (sql) =>
-  Effect.map(sql<{ name: string }>`SELECT name FROM application ORDER BY name`, (rows) => rows.map(({ name }) => name)))
+const names = Effect.flatMap(
+  SqlClient,
+  (sql) =>
+    Effect.map(
+      sql<{ name: string }>`SELECT name FROM application ORDER BY name`,
+      (rows) => rows.map(({ name }) => name)
+    )
+)
 const note = (name: string) => Effect.flatMap(SqlClient, (sql) => sql`INSERT INTO application VALUES (${name})`)
 
 const application = Layer.effectDiscard(
   Effect.flatMap(SqlClient, (sql) => sql`CREATE TABLE IF NOT EXISTS application (name text)`)
 )
-
-/** Another database of the same server, with a client of its own, as long as it is used. */
-const elsewhere = Layer.unwrapScoped(Effect.gen(function*() {
-  const name = freshSchemaName()
-  const here = yield* Effect.map(Layer.build(connections({ maxConnections: 1 })), Context.get(PgClient))
-  yield* Effect.acquireRelease(
-    here.unsafe(`CREATE DATABASE "${name}"`),
-    () => Effect.orDie(here.unsafe(`DROP DATABASE "${name}" WITH (FORCE)`))
-  )
-  const url = new URL(postgresUrl())
-  url.pathname = `/${name}`
-  return connections({ url: Redacted.make(url.href) })
-}))
 
 describe("in a transaction of the application", () => {
   layer(application.pipe(Layer.provideMerge(engineIn(freshSchemaName()))), { excludeTestServices: true })((it) => {
@@ -97,7 +88,7 @@ describe("in a transaction of the application", () => {
           expect(yield* tasksOf(name)).toEqual([])
           return { tasks: [task, ...many], schedule }
         }))
-        const committedAt = Date.now()
+        const committedAt = yield* Clock.currentTimeMillis
         for (const { id } of stored.tasks) expect(yield* scheduler.awaitResult(id)).toBe(null)
         yield* eventually(scheduler.getSchedule(stored.schedule.id), ({ status }) => status === "Completed")
         yield* eventually(tasksOf(name), (tasks) => tasks.every(({ status }) => status === "Succeeded"))
@@ -184,7 +175,7 @@ describe("in a transaction of the application", () => {
     it.effect("a Task that runs elsewhere meanwhile can be awaited from inside", () =>
       Effect.gen(function*() {
         const scheduler = yield* LambdaScheduler
-        const { fn, name } = freshFunction()
+        const { fn } = freshFunction()
         const task = yield* scheduler.schedule(fn, { trigger: Trigger.after("100 millis") })
         expect(yield* rolledBack(scheduler.awaitResult(task.id))).toBe(null)
       }))
@@ -226,9 +217,10 @@ describe("in a transaction of the application", () => {
         const same = yield* Effect.fork(Effect.all([ask(name), ask(name)], { concurrency: 2 }))
         yield* Effect.sleep("50 millis")
         // Whoever has no key, or another one, is answered at once.
-        yield* Effect.forEach(Array.from({ length: 5 }), () => scheduler.schedule(fn), { concurrency: "unbounded" }).pipe(
-          Effect.timeoutFail({ duration: "2 seconds", onTimeout: () => "held up" as const })
-        )
+        yield* Effect.forEach(Array.from({ length: 5 }), () => scheduler.schedule(fn), { concurrency: "unbounded" })
+          .pipe(
+            Effect.timeoutFail({ duration: "2 seconds", onTimeout: () => "held up" as const })
+          )
         expect(same.unsafePoll()).toBeNull()
         yield* Deferred.succeed(mayEnd, undefined)
         yield* Fiber.join(transaction)
@@ -258,51 +250,35 @@ describe("in a transaction of the application", () => {
       }))
   })
 
-  it.live("an engine that is built inside one does not live in it", () =>
+  it.scopedLive("an engine that is built inside one does not live in it", () =>
     Effect.gen(function*() {
-      const sql = yield* SqlClient
-      const schema = freshSchemaName()
-      const isReady = yield* Deferred.make<Context.Context<LambdaScheduler | ScriptedLambdaClient>>()
-      const mayEnd = yield* Deferred.make<void>()
-      const built = yield* Effect.fork(Effect.scoped(
-        Effect.gen(function*() {
-          const scope = yield* Effect.scope
-          const context = yield* sql.withTransaction(Effect.gen(function*() {
-            const context = yield* Layer.buildWithScope(
-              engineIn(schema, { connections: Layer.succeedContext(Context.make(PgClient, sql as PgClient)) }),
-              scope
-            )
-            const scheduler = Context.get(context, LambdaScheduler)
-            // To schedule is part of the transaction here as well, the engine is not.
-            const inside = yield* scheduler.schedule(job)
-            const outside = yield* sql`SELECT 1 AS one`
-            expect(outside).toHaveLength(1)
-            yield* Effect.sleep("300 millis")
-            expect((yield* Effect.flip(scheduler.get(inside.id)))._tag).toBe("TaskNotFound")
-            return yield* Effect.fail(context)
-          })).pipe(Effect.flip)
-          if ("_tag" in context) return yield* Effect.dieMessage("the transaction itself failed")
-          yield* Deferred.succeed(isReady, context)
-          yield* Deferred.await(mayEnd)
-        })
-      ))
-      const context = yield* Effect.raceFirst(Deferred.await(isReady), Fiber.join(built))
-      if (context === undefined) return expect.fail("it has not been built")
+      const scope = yield* Effect.scope
+      const client = Layer.succeedContext(yield* Layer.build(connections()))
+      const engine = yield* rolledBack(Effect.gen(function*() {
+        const engine = yield* Layer.buildWithScope(engineIn(freshSchemaName(), { connections: client }), scope)
+        const scheduler = Context.get(engine, LambdaScheduler)
+        // To schedule is part of the transaction here as well; the engine is not.
+        const inside = yield* scheduler.schedule(job)
+        yield* Effect.sleep("300 millis")
+        expect((yield* Effect.flip(scheduler.get(inside.id)))._tag).toBe("TaskNotFound")
+        return engine
+      })).pipe(Effect.provide(client))
       yield* Effect.gen(function*() {
         const scheduler = yield* LambdaScheduler
         expect(yield* tasksOf("job")).toEqual([])
         const task = yield* scheduler.schedule(job)
         expect(yield* scheduler.awaitResult(task.id)).toBe(null)
         expect(yield* invoked("job")).toBe(1)
-      }).pipe(Effect.provide(context))
-      yield* Deferred.succeed(mayEnd, undefined)
-      yield* Fiber.join(built)
-    }).pipe(Effect.provide(connections())))
+      }).pipe(Effect.provide(engine))
+    }))
 })
 
 describe("in a transaction of another client", () => {
   for (
-    const [where, other] of [["another database", elsewhere], ["the same database", connections()]] as const
+    const [where, other] of [
+      ["another database", Layer.unwrapScoped(Effect.map(freshDatabase, (url) => connections({ url })))],
+      ["the same database", connections()]
+    ] as const
   ) {
     it.live(`of ${where}: stored at once, and neither touches the other`, () =>
       Effect.gen(function*() {
@@ -310,7 +286,6 @@ describe("in a transaction of another client", () => {
         const engine = yield* Layer.build(engineIn(freshSchemaName(), { connections: connections() }))
         const scheduler = Context.get(engine, LambdaScheduler)
         const sql = yield* SqlClient
-        yield* sql`CREATE TEMPORARY TABLE IF NOT EXISTS unused (name text)`
         yield* sql`DROP TABLE IF EXISTS application`
         yield* sql`CREATE TABLE application (name text)`
         const [task, schedule] = yield* rolledBack(Effect.gen(function*() {

@@ -6,7 +6,13 @@ import { expect } from "@effect/vitest"
 import { Effect } from "effect"
 import type { RunningTask, ScheduledTask, Task } from "../../../src/domain/Task.ts"
 import type { Successor } from "../../../src/domain/TaskSchedule.ts"
-import type { ClaimedTask, Lease, SettleRequest, SettleVerdict, StartVerdict } from "../../../src/ports/TaskRepository.ts"
+import type {
+  ClaimedTask,
+  Lease,
+  SettleRequest,
+  SettleVerdict,
+  StartVerdict
+} from "../../../src/ports/TaskRepository.ts"
 import {
   anEnd,
   aSchedule,
@@ -95,51 +101,60 @@ export const heldContract = ({ end, open, test }: Suite): void => {
     Effect.gen(function*() {
       const running = runningOf(yield* start(yield* held(repository, lease), t0 + 3))
       const ended = anEnd("succeeded", t0 + 7, { requestId: "r", executedVersion: "3", logTail: "START\n" })
-      const to = { _tag: "Succeeded" as const, result: { text: "AAEC", encoding: "base64" as const, truncated: true } }
-      return yield* settle(running, { ...succeeded(running), end: ended, to })
+      const result = { text: "AAEC", encoding: "base64", truncated: true } as const
+      return yield* settle(running, { ...succeeded(running), end: ended, to: { _tag: "Succeeded", result } })
     }))
 
-  same("a failure, and one that comes before it began by a clock that stepped back", (repository, steps) =>
-    Effect.gen(function*() {
-      const running = runningOf(yield* steps.start(yield* held(repository, steps.lease), t0 + 3))
-      return yield* steps.settle(running, failed(running, t0 - 50))
-    }))
+  same(
+    "a failure, and one that comes before it began by a clock that stepped back",
+    (repository, steps) =>
+      Effect.gen(function*() {
+        const running = runningOf(yield* steps.start(yield* held(repository, steps.lease), t0 + 3))
+        return yield* steps.settle(running, failed(running, t0 - 50))
+      })
+  )
 
-  same("retries, kept and given back, to the last attempt", (repository, { lease, settle, start }) =>
-    Effect.gen(function*() {
-      const told: Array<unknown> = []
-      let claimed: ClaimedTask = yield* held(repository, lease)
-      for (const keep of [true, false, true]) {
-        const running = runningOf(yield* start(claimed, t0 + 10))
-        const settled = settledOf(yield* settle(running, retrying(running, t0 + 10, { at: t0 + 11, keep })))
-        told.push(running, settled)
-        const again = keep ? [settled] : (yield* repository.claimDue({
-          lease,
-          now: t0 + 10,
-          ahead: 0,
-          limit: 10,
-          excludeFunctions: [],
-          start: 5
-        })).tasks
-        claimed = again[0] as ClaimedTask
-        expect(claimed.status).toBe("Scheduled")
-      }
-      const last = runningOf(yield* start(claimed, t0 + 5))
-      told.push(last, yield* settle(last, failed(last, t0 + 20)))
-      return told
-    }))
+  same(
+    "retries, kept and given back, to the last attempt",
+    (repository, { lease, settle, start }) =>
+      Effect.gen(function*() {
+        const told: Array<unknown> = []
+        let claimed: ClaimedTask = yield* held(repository, lease)
+        for (const keep of [true, false, true]) {
+          const running = runningOf(yield* start(claimed, t0 + 10))
+          const settled = settledOf(yield* settle(running, retrying(running, t0 + 10, { at: t0 + 11, keep })))
+          told.push(running, settled)
+          const again = keep ? [settled] : (yield* repository.claimDue({
+            lease,
+            now: t0 + 10,
+            ahead: 0,
+            limit: 10,
+            excludeFunctions: [],
+            start: 5
+          })).tasks
+          claimed = again[0] as ClaimedTask
+          expect(claimed.status).toBe("Scheduled")
+        }
+        const last = runningOf(yield* start(claimed, t0 + 5))
+        told.push(last, yield* settle(last, failed(last, t0 + 20)))
+        return told
+      })
+  )
 
-  same("an anchored occurrence, its retry and its end", (repository, { lease, settle, start }) =>
-    Effect.gen(function*() {
-      const schedule = aSchedule()
-      const first = yield* insertedSchedule(repository, lease, schedule, occurrenceOf(schedule))
-      const begun = yield* start(first, t0, successorOf(schedule, t0))
-      const running = runningOf(begun)
-      const retry = settledOf(yield* settle(running, retrying(running, t0 + 5, { keep: true })))
-      const again = yield* start(retry as ClaimedTask, t0 + 5, successorOf(schedule, t0))
-      const last = yield* settle(runningOf(again), succeeded(runningOf(again), t0 + 6))
-      return [begun, retry, again, last]
-    }))
+  same(
+    "an anchored occurrence, its retry and its end",
+    (repository, { lease, settle, start }) =>
+      Effect.gen(function*() {
+        const schedule = aSchedule()
+        const first = yield* insertedSchedule(repository, lease, schedule, occurrenceOf(schedule))
+        const begun = yield* start(first, t0, successorOf(schedule, t0))
+        const running = runningOf(begun)
+        const retry = settledOf(yield* settle(running, retrying(running, t0 + 5, { keep: true })))
+        const again = yield* start(retry as ClaimedTask, t0 + 5, successorOf(schedule, t0))
+        const last = yield* settle(runningOf(again), succeeded(runningOf(again), t0 + 6))
+        return [begun, retry, again, last]
+      })
+  )
 
   same("an anchored occurrence that is skipped", (repository, { lease, start }) =>
     Effect.gen(function*() {
@@ -151,18 +166,21 @@ export const heldContract = ({ end, open, test }: Suite): void => {
     }))
 
   for (const maxRuns of [1, 2]) {
-    same(`a spaced occurrence, retried, with maxRuns ${maxRuns}`, (repository, { lease, settle, start }) =>
-      Effect.gen(function*() {
-        const schedule = aSpacedSchedule({ maxRuns })
-        const first = yield* insertedSchedule(repository, lease, schedule, occurrenceOf(schedule))
-        const running = runningOf(yield* start(first, t0))
-        const retry = settledOf(yield* settle(running, retrying(running, t0 + 5, { keep: true })))
-        const again = runningOf(yield* start(retry as ClaimedTask, t0 + 5))
-        return yield* settle(again, {
-          ...succeeded(again, t0 + 6),
-          successor: successorOf(schedule, t0, t0 + 6)
+    same(
+      `a spaced occurrence, retried, with maxRuns ${maxRuns}`,
+      (repository, { lease, settle, start }) =>
+        Effect.gen(function*() {
+          const schedule = aSpacedSchedule({ maxRuns })
+          const first = yield* insertedSchedule(repository, lease, schedule, occurrenceOf(schedule))
+          const running = runningOf(yield* start(first, t0))
+          const retry = settledOf(yield* settle(running, retrying(running, t0 + 5, { keep: true })))
+          const again = runningOf(yield* start(retry as ClaimedTask, t0 + 5))
+          return yield* settle(again, {
+            ...succeeded(again, t0 + 6),
+            successor: successorOf(schedule, t0, t0 + 6)
+          })
         })
-      }))
+    )
   }
 
   same("what is refused: another's, a stale token, what runs already, what has ended, what is cancelled", (

@@ -11,7 +11,10 @@ const day = 86_400_000
 const keyed = (key: string, digest: string = "asked"): IdempotencyKey => ({ key, digest })
 
 const insertOne = (repository: Repository, task = aTask(), key: IdempotencyKey | null = keyed("k")) =>
-  Effect.map(repository.insert([task], undefined, [key ?? undefined]), ([verdict]) => verdict ?? expect.fail("no verdict"))
+  Effect.map(
+    repository.insert([task], undefined, [key ?? undefined]),
+    ([verdict]) => verdict ?? expect.fail("no verdict")
+  )
 
 /** What a verdict says, and of which Task. */
 const brief = (verdict: InsertVerdict) => [verdict._tag, "task" in verdict ? verdict.task.id : verdict.id]
@@ -45,8 +48,28 @@ export const idempotencyContract = ({ open, test }: Suite): void => {
   test("keys are told apart by every character of theirs", (repository) =>
     Effect.gen(function*() {
       const keys = [
-        "k", "K", " k", "k ", "", "NULL", "null", "__proto__", "constructor", "{k}", "k,k", "\"k\"", "\\k", "k\\", "'k'",
-        "k\n", "é", "e\u0301", "😀", "%", "_", "x".repeat(256)
+        "k",
+        "K",
+        " k",
+        "k ",
+        "",
+        "NULL",
+        "null",
+        "__proto__",
+        "constructor",
+        "{k}",
+        "k,k",
+        "\"k\"",
+        "\\k",
+        "k\\",
+        "'k'",
+        "k\n",
+        "é",
+        "e\u0301",
+        "😀",
+        "%",
+        "_",
+        "x".repeat(256)
       ]
       const tasks = keys.map(() => aTask())
       const verdicts = yield* repository.insert(tasks, undefined, keys.map((key) => keyed(key)))
