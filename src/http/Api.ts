@@ -109,7 +109,8 @@ const tasks = HttpApiGroup.make("tasks")
       .annotateContext(OpenApi.annotations({
         summary: "Runs a function once, or again and again",
         description: "Deploys a tiny function that answers with what it received, and schedules it. With `function`, " +
-          "schedules one that exists. Answers the Task; of a repetition the first."
+          "schedules one that exists. Answers the Task; of a repetition the first. With a header Idempotency-Key the " +
+          "request may be repeated."
       }))
   )
   .add(
@@ -119,7 +120,7 @@ const tasks = HttpApiGroup.make("tasks")
       .addError(BadGateway).addError(Unavailable)
       .annotateContext(OpenApi.annotations({
         summary: "Deploys the caller's code and runs it",
-        description: "Deploys a function from a zip and schedules it, as /schedule does."
+        description: "Deploys a function from a zip and schedules it, as /schedule does, also with Idempotency-Key."
       }))
   )
   .add(
@@ -234,7 +235,7 @@ export const LambdaSchedulerApi = HttpApi.make("effect-lambda-scheduler")
   .addError(ServerFault)
   .annotateContext(OpenApi.annotations({
     title: "effect-lambda-scheduler",
-    version: "0.1.0",
+    version: "0.2.0",
     description: "Runs AWS Lambda functions once or again and again, and shows what happened.",
     transform: withoutDecodeErrors
   }))

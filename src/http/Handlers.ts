@@ -2,6 +2,7 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpApp from "@effect/platform/HttpApp"
+import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Effect } from "effect"
 import type { Task } from "../domain/Task.ts"
@@ -20,12 +21,19 @@ import { createAndScheduleWork, scheduleWork } from "./Work.ts"
 
 type Scheduler = LambdaScheduler["Type"]
 
+/** The IETF's draft of the header; without it every call is one of its own. */
+const keyOf = (request: HttpServerRequest): string | undefined => request.headers["idempotency-key"]
+
 /** The Task that the work has become: of a repetition the first. */
-const take = (scheduler: Scheduler, { fn, name, payload, plan }: Work): Effect.Effect<Task, ScheduleError> => {
-  if (plan._tag === "Once") return scheduler.schedule(fn, { ...payload, name, trigger: plan.trigger })
+const take = (
+  scheduler: Scheduler,
+  { fn, name, payload, plan }: Work,
+  idempotencyKey: string | undefined
+): Effect.Effect<Task, ScheduleError> => {
+  if (plan._tag === "Once") return scheduler.schedule(fn, { ...payload, name, trigger: plan.trigger, idempotencyKey })
   return Effect.gen(function*() {
     const { trigger, initialDelay, maxRuns } = plan
-    const schedule = yield* scheduler.repeat(fn, { ...payload, name, trigger, initialDelay, maxRuns })
+    const schedule = yield* scheduler.repeat(fn, { ...payload, name, trigger, initialDelay, maxRuns, idempotencyKey })
     const { items } = yield* scheduler.list({ scheduleId: schedule.id })
     const first = items.at(-1)
     return first === undefined
@@ -84,14 +92,16 @@ export const tasksLayer = HttpApiBuilder.group(LambdaSchedulerApi, "tasks", (han
       .handleRaw("schedule", ({ request }) =>
         Effect.gen(function*() {
           const body = yield* readBody(request, ScheduleRequest, maxBodyBytes)
-          const task = yield* Effect.flatMap(scheduleWork(body), (work) => take(scheduler, work)).pipe(withProblems)
+          const task = yield* Effect.flatMap(scheduleWork(body), (work) => take(scheduler, work, keyOf(request))).pipe(
+            withProblems
+          )
           return taskAnswer(task)
         }))
       .handleRaw("createAndSchedule", ({ request }) =>
         Effect.gen(function*() {
           const body = yield* readBody(request, CreateAndScheduleRequest, maxDeployBodyBytes)
           const work = createAndScheduleWork(body)
-          const task = yield* Effect.flatMap(work, (work) => take(scheduler, work)).pipe(withProblems)
+          const task = yield* Effect.flatMap(work, (work) => take(scheduler, work, keyOf(request))).pipe(withProblems)
           return taskAnswer(task)
         }))
       .handle("list", ({ urlParams: { cursor, limit = maxPageSize } }) =>

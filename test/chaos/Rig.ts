@@ -228,7 +228,7 @@ export const makeRig = (stage: Stage, { functions, lease, load, schema, seed }: 
       verdict: Effect.gen(function*() {
         yield* comeToRest
         const seen = yield* history
-        return [...verify(seen), ...verifyTakeovers(yield* takeovers.seen, seen.endpoint, lease)]
+        return [...verify(seen), ...verifyTakeovers(yield* takeovers.seen, seen, lease)]
       })
     }
   })

@@ -13,7 +13,7 @@ Effect.runPromise(Effect.scoped(
     const tk = yield* rig.takeovers
     console.log(
       tk.endings.map(
-        (e) => [e.instances.join(), e.freedAt! - e.endedAt, e.lastHeldAt! - e.endedAt, e.endedAt, e.claimed.length]
+        (e) => [e.instances.join(), e.freedAt! - e.endedAt, e.lastHeldAt! - e.endedAt, e.endedAt, e.held.length]
       ),
       tk.stalls
     )

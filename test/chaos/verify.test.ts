@@ -259,9 +259,18 @@ describe("takeovers", () => {
   const beats = (from: number, to: number) =>
     Array.from({ length: (to - from) / 250 + 1 }, (_, index) => t0 + from + index * 250)
   const well = beats(-500, 9_000)
-  const broken = (endings: ReadonlyArray<Ending>, arrivedAt: number, another: ReadonlyArray<number> = well) => {
+  const broken = (
+    endings: ReadonlyArray<Ending>,
+    arrivedAt: number,
+    another: ReadonlyArray<number> = well,
+    ordinary: ReadonlyArray<EndpointLine> = []
+  ) => {
     const heartbeats = new Map([["dead", well], ["another", another]])
-    return verifyTakeovers({ endings, heartbeats }, sent("a", 1, arrivedAt), lease).map(({ what }) => what)
+    const history = aHistory([aRow("a", ["succeeded"]), aRow("b", ["succeeded"])], [
+      ...sent("a", 1, arrivedAt),
+      ...ordinary
+    ])
+    return verifyTakeovers({ endings, heartbeats }, history, lease).map(({ what }) => what)
   }
 
   it("in time: free within the lease and a second, and what is due later is on time", () => {
@@ -294,6 +303,12 @@ describe("takeovers", () => {
     expect(broken([late], 3_000, [])).toEqual([])
     // Then it has to be taken over all the same.
     expect(broken([anEnding({ freedAt: undefined })], -1, [])).toHaveLength(2)
+  })
+
+  it("not later than everything else is at that time", () => {
+    expect(broken([anEnding()], 2_300, well, sent("b", 1, 300))).toEqual([])
+    expect(broken([anEnding()], 2_301, well, sent("b", 1, 300))).toHaveLength(1)
+    expect(broken([anEnding()], 2_300, well, sent("b", 1, 2_301))).toHaveLength(1)
   })
 
   it("counts from the last of several that held it", () => {

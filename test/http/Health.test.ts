@@ -10,7 +10,7 @@ describe("probes", () => {
       const healthy = yield* get("/healthz")
       expect([healthy.status, healthy.body]).toEqual([200, { status: "ok" }])
       const ready = yield* get("/readyz")
-      expect([ready.status, ready.body]).toEqual([200, { status: "ready" }])
+      expect([ready.status, ready.body]).toEqual([200, { status: "ready", details: { store: "memory" } }])
     }))
 
   it.scopedLive("a wedged loop is a 503 within 5 seconds, while the process stays healthy", () =>

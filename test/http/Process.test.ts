@@ -3,10 +3,14 @@ import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import type { Scope } from "effect"
 import { spawn } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { connect } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { inline } from "../../src/domain/LambdaFunction.ts"
+import type { TaskAnswer } from "../../src/http/index.ts"
 import { packageFunction } from "../../src/packaging/Package.ts"
 import { askPort } from "./support.ts"
 
@@ -29,7 +33,7 @@ const start = (environment: Record<string, string> = {}): Effect.Effect<ServerPr
   Effect.acquireRelease(
     Effect.async<ServerProcess & { readonly end: () => void }>((resume) => {
       const child = spawn(process.execPath, ["--import", "tsx", "src/http/main.ts"], {
-        env: { PATH: "/usr/local/bin:/usr/bin:/bin", PORT: "0", ...environment },
+        env: { PATH: "/usr/local/bin:/usr/bin:/bin", PORT: "0", STORE: "memory", ...environment },
         stdio: ["ignore", "pipe", "pipe"]
       })
       const output = { stdout: "", stderr: "" }
@@ -61,6 +65,11 @@ const start = (environment: Record<string, string> = {}): Effect.Effect<ServerPr
     }),
     ({ end }) => Effect.sync(end)
   )
+
+const temporaryDirectory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "server-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+)
 
 const slowZip = Effect.map(
   packageFunction(
@@ -108,6 +117,55 @@ describe("the server process", () => {
       server.kill("SIGTERM")
       expect(yield* Effect.timeout(server.ended, "5 seconds")).toEqual({ code: 0, signal: null })
     }))
+
+  it.scopedLive(
+    "keeps Tasks and functions in its own PostgreSQL: they are there after kill -9 and a new start",
+    () =>
+      Effect.gen(function*() {
+        const directory = yield* temporaryDirectory
+        const environment = { STORE: "embedded", DATA_DIR: `${directory}/postgres` }
+        const first = yield* start(environment)
+        expect(first.stdout()).toContain(
+          `Tasks are kept in a PostgreSQL of this server's own, in ${directory}/postgres.`
+        )
+        const json = { name: "kept", jsonPayload: { n: 1 }, initialDelay: "6 seconds" }
+        const { task } = yield* askPort(first.port, "POST", "/schedule", { json })
+        first.kill("SIGKILL")
+        yield* first.ended
+        const second = yield* start(environment)
+        const done: Effect.Effect<TaskAnswer> = Effect.flatMap(
+          askPort(second.port, "GET", "/result/kept"),
+          ({ task }) => task.finishedAt === null ? Effect.delay(done, "50 millis") : Effect.succeed(task)
+        )
+        const ended = yield* done
+        expect(ended).toMatchObject({ id: task.id, status: "Succeeded", result: { received: { n: 1 } } })
+        second.kill("SIGTERM")
+        expect(yield* Effect.timeout(second.ended, "10 seconds")).toEqual({ code: 0, signal: null })
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "without its database says why, is not ready, and gives up in time with 69",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* start({
+          STORE: "postgres",
+          DATABASE_URL: "postgres://ada:hunter2@127.0.0.1:1/jobs",
+          STORE_GIVE_UP: "3 seconds"
+        })
+        const ready = yield* askPort(server.port, "GET", "/readyz")
+        expect([ready.status, ready.problem.code]).toEqual([503, "NOT_READY"])
+        expect(ready.problem.detail).toMatch(/Nothing listens .* DATABASE_URL/)
+        const json = { name: "a", jsonPayload: {} }
+        expect((yield* askPort(server.port, "POST", "/schedule", { json })).status).toBeGreaterThanOrEqual(502)
+        expect((yield* askPort(server.port, "GET", "/healthz")).status).toBe(200)
+        expect(yield* Effect.timeout(server.ended, "20 seconds")).toEqual({ code: 69, signal: null })
+        expect(server.stderr()).toMatch(/STORE_GIVE_UP/)
+        expect(server.stdout() + server.stderr()).not.toContain("hunter2")
+      }),
+    60_000
+  )
 
   it.scopedLive("waits for what runs, and takes no more work meanwhile", () =>
     Effect.gen(function*() {

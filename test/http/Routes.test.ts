@@ -49,6 +49,26 @@ describe("POST /schedule", () => {
       expect((yield* get("/status/hello")).task).toEqual(finished)
     }))
 
+  it.scopedLive("with an Idempotency-Key the same request is one Task, and another one a conflict", () =>
+    Effect.gen(function*() {
+      const { ask, get } = yield* serve()
+      const send = (json: unknown, key: string) =>
+        ask("POST", "/schedule", { json, headers: { "idempotency-key": key } })
+      const request = { name: "once", jsonPayload: { n: 1 }, initialDelay: "1 hour" }
+      const first = yield* send(request, "k-1")
+      expect(first.status).toBe(202)
+      expect((yield* send(request, "k-1")).task.id).toBe(first.task.id)
+      expect((yield* get("/list")).tasks).toHaveLength(1)
+      const other = yield* send({ ...request, jsonPayload: { n: 2 } }, "k-1")
+      expect([other.status, other.problem.code]).toEqual([409, "IDEMPOTENCY_CONFLICT"])
+      expect((yield* send(request, "k-2")).task.id).not.toBe(first.task.id)
+      const repeated = { name: "again", repeatEvery: "1 hour", initialDelay: "1 hour" }
+      const schedule = (yield* send(repeated, "k-3")).task.scheduleId
+      expect((yield* send(repeated, "k-3")).task.scheduleId).toBe(schedule)
+      const invalid = yield* send(request, "k".repeat(257))
+      expect([invalid.status, invalid.problem.code]).toEqual([400, "IDEMPOTENCY_KEY_INVALID"])
+    }))
+
   it.scopedLive("delivers text byte for byte, serialises other values, and nothing as {}", () =>
     Effect.gen(function*() {
       const { post } = yield* serve()

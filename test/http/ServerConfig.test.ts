@@ -22,9 +22,34 @@ describe("the environment", () => {
           where: "local",
           reason: "no AWS credentials or role are set (AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_LAMBDA_ROLE_ARN, ...)"
         },
+        store: { where: "embedded", directory: ".data/postgres", schema: "lambda_scheduler" },
+        storeGiveUp: 300_000,
         concurrency: EngineConfig.defaults.concurrency,
         shutdownGrace: EngineConfig.defaults.shutdownGrace
       })
+    }))
+
+  it.effect("selects where Tasks are kept", () =>
+    Effect.gen(function*() {
+      const storeOf = (environment: Record<string, string>) => Effect.map(read(environment), ({ store }) => store)
+      const url = "postgres://ada:secret@db:5432/jobs"
+      const given = yield* storeOf({ DATABASE_URL: url, DATABASE_SCHEMA: "payroll" })
+      expect(given).toMatchObject({ where: "postgres", schema: "payroll" })
+      expect(given.where === "postgres" && Redacted.value(given.url)).toBe(url)
+      expect(JSON.stringify(given)).not.toContain("secret")
+      expect(yield* storeOf({ STORE: "memory", DATABASE_URL: url })).toEqual({ where: "memory" })
+      expect(yield* storeOf({ DATA_DIR: "/data/postgres" })).toMatchObject({ directory: "/data/postgres" })
+      for (
+        const [environment, named] of [
+          [{ STORE: "postgres" }, "DATABASE_URL"],
+          [{ STORE: "sqlite" }, "STORE"],
+          [{ DATABASE_SCHEMA: "No; DROP" }, "DATABASE_SCHEMA"],
+          [{ STORE_GIVE_UP: "soon" }, "STORE_GIVE_UP"]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(read(environment))
+        expect([error.reason, error.message.split(":")[0]]).toEqual(["ConfigInvalid", named])
+      }
     }))
 
   it.effect("says everything", () =>
@@ -121,9 +146,10 @@ describe("the environment", () => {
 describe("the greeting", () => {
   const target = { where: "local", reason: "LAMBDA=local" } as const
   const url = "http://127.0.0.1:8080"
+  const store = { where: "memory" } as const
   const secret = "s".repeat(40)
   const lines = (key: Parameters<typeof greeting>[0]["key"]) =>
-    greeting({ url, key, runsOn: "this machine (Node 24)", target }).join("\n")
+    greeting({ url, key, runsOn: "this machine (Node 24)", target, store }).join("\n")
 
   it("says where it listens, where functions run and why, and how to try it", () => {
     const text = lines({ _tag: "NotNeeded" })

@@ -4,7 +4,7 @@
  */
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Scope } from "effect"
-import { Effect, Queue } from "effect"
+import { Clock, Effect, Queue } from "effect"
 import type { TaskRepositoryError } from "../../domain/Errors.ts"
 import type { TaskId } from "../../domain/Ids.ts"
 import type { Millis } from "../../domain/Time.ts"
@@ -22,26 +22,44 @@ export interface ChangeFeed {
   readonly wake: () => void
 }
 
-const pollEvery: Millis = 1_000
+/**
+ * Milliseconds between two looks, how many of them without a reader until there are none any more, and how long after a
+ * look the next one may have missed something: changes are kept a little longer.
+ */
+const defaultTiming: { readonly pollEvery: Millis; readonly idleRounds: number; readonly reliedOn: Millis } = {
+  pollEvery: 1_000,
+  idleRounds: 10,
+  reliedOn: 8 * 60_000
+}
 
 /** Tasks read in one statement. */
 const batch = 1_000
 
-export const makeChangeFeed = (store: Store): Effect.Effect<ChangeFeed, never, Scope.Scope> =>
+export const makeChangeFeed = (
+  store: Store,
+  { idleRounds, pollEvery, reliedOn }: typeof defaultTiming = defaultTiming
+): Effect.Effect<ChangeFeed, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { changes: table, tasks } = store.tables
     const woken = yield* Queue.sliding<void>(1)
+    const alone = yield* Effect.makeSemaphore(1)
     let listeners = 0
+    let isWatching = false
     /** All transactions before this one have ended, and what they changed has been read. */
     let horizon: string | undefined
+    let readAt = 0
     /** Rows from the horizon on that have been read: others of the same age may still be committed after them. */
-    let seen = new Set<string>()
-    let isWatching = false
+    let seen = new Map<string, bigint>()
 
-    const snapshot = Effect.map(
-      store.db.run("SELECT pg_snapshot_xmin(pg_current_snapshot())::text"),
-      ([row]) => row?.[0] as string
-    )
+    /** From now on; whatever was changed since the last look has been missed. */
+    const begin = Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      const [row] = yield* store.db.run("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+      if (horizon !== undefined) store.log.lose()
+      horizon = row?.[0] as string
+      readAt = now
+      seen = new Map()
+    })
 
     const tell = (changed: ReadonlyArray<readonly [TaskChangeKind, TaskId]>): Effect.Effect<void, SqlError> =>
       Effect.gen(function*() {
@@ -58,63 +76,71 @@ export const makeChangeFeed = (store: Store): Effect.Effect<ChangeFeed, never, S
         }
       })
 
-    const poll = Effect.gen(function*() {
+    const readOn = Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
       const rows = yield* store.db.run(
         `SELECT now.xmin, c.id::text, c.xid::text, c.kinds, c.ids
           FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin) now
-          LEFT JOIN ${table} c ON c.xid >= $1::text::xid8 AND c.instance <> $2 ORDER BY c.id`,
-        [horizon, store.boot]
+          LEFT JOIN ${table} c ON c.xid >= $1::text::xid8 AND c.instance <> $2
+            AND NOT EXISTS (SELECT 1 FROM unnest($3::bigint[]) AS s(id) WHERE s.id = c.id)
+          ORDER BY c.id`,
+        [horizon, store.boot, plain([...seen.keys()])]
       )
-      const xmin = rows[0]?.[0] as string
-      const fresh = rows.filter(([, id]) => id !== null && !seen.has(id as string))
+      const fresh = rows.filter(([, id]) => id !== null)
       yield* tell(fresh.flatMap(([, , , kinds, ids]) =>
         (ids as ReadonlyArray<TaskId>).map((id, index) =>
           [(kinds as ReadonlyArray<TaskChangeKind>)[index] as TaskChangeKind, id] as const
         )
       ))
-      horizon = xmin
-      const edge = BigInt(xmin)
-      seen = new Set(
-        rows.flatMap(([, id, xid]) =>
-          id !== null && BigInt(xid as string) >= edge ? [id as string] : []
-        )
-      )
+      for (const [, id, xid] of fresh) seen.set(id as string, BigInt(xid as string))
+      horizon = rows[0]?.[0] as string
+      readAt = now
+      const edge = BigInt(horizon)
+      for (const [id, xid] of seen) if (xid < edge) seen.delete(id)
     })
 
-    const pollOnce = Effect.suspend(() => listeners > 0 && horizon !== undefined ? poll : Effect.void).pipe(
+    const look = alone.withPermits(1)(Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => horizon === undefined || now - readAt > reliedOn ? begin : readOn
+    ))
+    const beginHere = alone.withPermits(1)(begin)
+
+    const lookIfAsked = Effect.suspend(() => listeners > 0 ? look : Effect.void).pipe(
       Effect.catchAll((error) => Effect.logDebug("Could not read what others have changed; trying again", error))
     )
     // A reader that is busy with what it has read comes back; one that does not is gone.
-    const idleRounds = 10
     const watch = Effect.iterate(0, {
       while: (idle) => idle < idleRounds,
       body: (idle) =>
         Effect.zipRight(
-          Effect.zipRight(pollOnce, Effect.timeoutOption(Queue.take(woken), pollEvery)),
+          Effect.zipRight(lookIfAsked, Effect.timeoutOption(Queue.take(woken), pollEvery)),
           Effect.sync(() => listeners > 0 ? 0 : idle + 1)
         )
     })
     // Asleep while nobody listens: an idle store is not asked.
     yield* Effect.forkScoped(Effect.forever(Effect.zipRight(
       Queue.take(woken),
-      Effect.zipRight(
-        watch,
-        Effect.sync(() => {
-          isWatching = false
-        })
+      Effect.suspend(() =>
+        isWatching
+          ? Effect.zipRight(
+            watch,
+            Effect.sync(() => {
+              isWatching = false
+            })
+          )
+          : Effect.void
       )
     )))
 
-    /** From now on what others change is read. */
-    const begin = Effect.suspend(() => {
-      if (isWatching) return Effect.void
-      return Effect.map(snapshot, (xmin) => {
-        isWatching = true
-        horizon = xmin
-        seen = new Set()
-        Queue.unsafeOffer(woken, undefined)
-      })
-    })
+    const startWatching = () => {
+      if (isWatching) return
+      isWatching = true
+      Queue.unsafeOffer(woken, undefined)
+    }
+
+    /** What has been changed so far is not told to a reader of what comes; for others who read, it is. */
+    const catchUp = Effect.suspend(() => listeners > 1 ? look : beginHere)
+    const beginOnce = Effect.suspend(() => horizon === undefined ? beginHere : Effect.void)
 
     return {
       changes: (after) =>
@@ -122,13 +148,16 @@ export const makeChangeFeed = (store: Store): Effect.Effect<ChangeFeed, never, S
           Effect.sync(() => {
             listeners++
           }),
-          () => Effect.zipRight(after === "latest" ? asStoreError(begin) : Effect.void, store.log.read(after)),
+          () =>
+            asStoreError(after === "latest" ? catchUp : beginOnce).pipe(
+              Effect.tap(() => Effect.sync(startWatching)),
+              Effect.zipRight(Effect.suspend(() => store.log.read(after)))
+            ),
           () =>
             Effect.sync(() => {
               listeners--
             })
         ),
-      isHeard: () => isWatching || listeners > 0,
       wake: () => Queue.unsafeOffer(woken, undefined)
     }
   })

@@ -4,8 +4,8 @@
  */
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import type { Scope } from "effect"
-import { Deferred, Effect, Option, PubSub, Queue, Schedule, Stream } from "effect"
-import type { TaskId } from "../../domain/Ids.ts"
+import { Deferred, Effect, Option, PubSub, Queue, Schema, Stream } from "effect"
+import { TaskId } from "../../domain/Ids.ts"
 import type { EpochMillis, Millis } from "../../domain/Time.ts"
 import type { Hint } from "../../ports/TaskRepository.ts"
 import type { Run } from "./Db.ts"
@@ -22,19 +22,23 @@ export interface Hints {
   readonly workIn: (run: Run, claimableAt: EpochMillis) => Effect.Effect<unknown, unknown>
 }
 
-interface Message {
+const Message = Schema.Struct({
   /** Who sends: one's own hints are passed over. */
-  readonly boot: string
-  readonly work?: EpochMillis
-  readonly cancelled?: ReadonlyArray<TaskId>
-  readonly changed?: true
-  readonly probe?: number
-}
+  boot: Schema.String,
+  work: Schema.optional(Schema.Number),
+  cancelled: Schema.optional(Schema.Array(TaskId)),
+  changed: Schema.optional(Schema.Literal(true)),
+  probe: Schema.optional(Schema.Number)
+})
+type Message = typeof Message.Type
+
+// Whoever may connect may send to any channel.
+const decodeMessage = Schema.decodeUnknownOption(Schema.parseJson(Message))
 
 /** Hints that come close together go as one. */
 const gatherFor: Millis = 20
-const probeEvery: Millis = 15_000
-const probeWithin: Millis = 2_000
+/** Milliseconds between two probes while they get through, how long each waits, and until the next try after that. */
+const defaultTiming = { probeEvery: 15_000, probeWithin: 2_000, tryAgain: 30_000 }
 /** A notification holds 8,000 bytes. */
 const mostIds = 190
 
@@ -47,7 +51,8 @@ export const makeHints = (
   channel: string,
   boot: string,
   others: () => number,
-  onChanged: () => void
+  onChanged: () => void,
+  { probeEvery, probeWithin, tryAgain }: typeof defaultTiming = defaultTiming
 ): Effect.Effect<Hints, never, Scope.Scope> =>
   Effect.gen(function*() {
     const published = yield* PubSub.sliding<Hint>(1_024)
@@ -87,7 +92,9 @@ export const makeHints = (
 
     const receive = (payload: string) =>
       Effect.suspend((): Effect.Effect<unknown> => {
-        const message = JSON.parse(payload) as Message
+        const decoded = decodeMessage(payload)
+        if (Option.isNone(decoded)) return Effect.logDebug("A notification makes no sense")
+        const message = decoded.value
         if (message.probe !== undefined && message.boot === boot) {
           return awaited?.probe === message.probe ? Deferred.succeed(awaited.seen, undefined) : Effect.void
         }
@@ -97,7 +104,7 @@ export const makeHints = (
         if (message.work !== undefined) hints.push({ _tag: "Work", claimableAt: message.work })
         if (message.cancelled !== undefined) hints.push({ _tag: "Cancelled", ids: message.cancelled })
         return PubSub.publishAll(published, hints)
-      }).pipe(Effect.catchAllDefect((defect) => Effect.logDebug("A notification makes no sense", defect)))
+      })
 
     const probe = Effect.gen(function*() {
       const mine = { probe: ++probes, seen: yield* Deferred.make<void>() }
@@ -131,13 +138,14 @@ export const makeHints = (
         state = "does not get through; polling"
         return was
           ? Effect.logInfo("Notifications of the database no longer get through; polling until they do")
-          : Effect.void
+          // What has worked is tried again at once.
+          : Effect.sleep(tryAgain)
       })),
       // A dead connection may not even be closed in time.
       Effect.disconnect
     )
     yield* listening.pipe(
-      Effect.repeat(Schedule.spaced("30 seconds")),
+      Effect.forever,
       Effect.interruptible,
       Effect.forkScoped
     )

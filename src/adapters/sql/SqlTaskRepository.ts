@@ -117,7 +117,12 @@ const make = (
     // Keys and Tasks are stored together or not at all. Apart from the rest: a key that an open transaction has taken
     // holds up those who ask for it.
     const insertKeyed = yield* group("insert", 2, bytesOfInsert, (requests) =>
-      Effect.map(db.transact((run) => insertTasks(store, run, requests)), noteInserted))
+      Effect.map(
+        db.transact((run) =>
+          insertTasks(store, run, requests)
+        ),
+        noteInserted
+      ))
     /** Where a caller's transaction writes: what it changes is told of by its commit, to this instance as well. */
     const joinedStore: Store = { ...store, boot: nobody }
     const startAlone = yield* group("start", 2, () =>
@@ -141,8 +146,10 @@ const make = (
       maxRows,
       maxBytes,
       maxWaiting,
-      bytesOf: () => 16,
-      commit: (ids) => asStoreError(reading.getSchedules(store, ids))
+      bytesOf: () =>
+        16,
+      commit: (ids) =>
+        asStoreError(reading.getSchedules(store, ids))
     })
 
     /** Some requests one way and the others the other, answered in their order. */
@@ -203,7 +210,11 @@ const make = (
       ))
 
     const noteCancelled = (cancelled: Cancelled): Cancelled => {
-      if (cancelled.tasks.length > 0) hints.cancelled(cancelled.tasks.map((task) => task.id))
+      if (cancelled.tasks.length > 0) {
+        hints.cancelled(cancelled.tasks.map((task) =>
+          task.id
+        ))
+      }
       hints.changed()
       return cancelled
     }

@@ -76,7 +76,9 @@ const decodeAttempts = (history: unknown, attempt: number, startedAt: unknown): 
     ? (JSON.parse(history) as ReadonlyArray<AttemptRow>).map(decodeAttempt)
     : none
   // What is missing must not have its number sent again.
-  if (ended.length !== attempt - (startedAt === null ? 0 : 1) || ended.some(({ number }, index) => number !== index + 1)) {
+  if (
+    ended.length !== attempt - (startedAt === null ? 0 : 1) || ended.some(({ number }, index) => number !== index + 1)
+  ) {
     throw new Undecodable(`attempt: expected the history of ${attempt}, got ${ended.length} that have ended`)
   }
   return startedAt === null

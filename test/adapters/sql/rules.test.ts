@@ -1,11 +1,20 @@
 /** The rules that keep work from being done twice or forgotten, as the statements have them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
-import type { Lease } from "../../../src/ports/TaskRepository.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
+import type { Repository } from "../../ports/contract/harness.ts"
 import {
-  aSchedule,
+  claimAll,
+  inserted,
+  insertedOne,
+  insertedSchedule,
+  mustGet,
+  started,
+  startOne
+} from "../../ports/contract/harness.ts"
+import {
   anInstanceId,
+  aSchedule,
   aTask,
   failed,
   occurrenceOf,
@@ -14,8 +23,6 @@ import {
   successorOf,
   t0
 } from "../../support/builders.ts"
-import type { Repository } from "../../ports/contract/harness.ts"
-import { claimAll, inserted, insertedOne, insertedSchedule, mustGet, started, startOne } from "../../ports/contract/harness.ts"
 import { expire, freshStore } from "./support.ts"
 
 const test = (title: string, body: (repository: Repository) => Effect.Effect<void, unknown>) =>
@@ -25,7 +32,8 @@ const minute = 60_000
 
 const open = (repository: Repository) => repository.openLease(anInstanceId(), minute)
 
-const reasonOf = <A>(call: Effect.Effect<A, { readonly reason: string }>) => Effect.map(Effect.flip(call), (error) => error.reason)
+const reasonOf = <A>(call: Effect.Effect<A, { readonly reason: string }>) =>
+  Effect.map(Effect.flip(call), (error) => error.reason)
 
 describe("rule 4: a heartbeat never revives a lease that has ended", () => {
   test("whether it was reaped or is only over; and no other is touched by it", (repository) =>
@@ -75,16 +83,15 @@ describe("rule 4: a heartbeat never revives a lease that has ended", () => {
 })
 
 describe("rule 6: what has no living owner is freed, and nothing else", () => {
-  test("whether its owner's lease has ended, was closed, or is not there at all", (repository) =>
+  test("whether its owner's lease has ended, or is not there at all", (repository) =>
     Effect.gen(function*() {
       const [over, closed, lives] = [yield* open(repository), yield* open(repository), yield* open(repository)]
-      const never: Lease = { instanceId: anInstanceId(), expiresAt: 0 }
-      const dead = yield* Effect.forEach([over, closed, never], (lease) => insertedOne(repository, lease, aTask()))
+      const dead = yield* Effect.forEach([over, closed], (lease) => insertedOne(repository, lease, aTask()))
       const theirs = yield* insertedOne(repository, lives, aTask())
       yield* expire(repository, over)
       yield* repository.closeLease(closed)
       const reaper = yield* open(repository)
-      assert.deepStrictEqual(yield* repository.reap(reaper, 100), { released: 3, orphans: [] })
+      assert.deepStrictEqual(yield* repository.reap(reaper, 100), { released: 2, orphans: [] })
       for (const { id, token } of dead) {
         assert.deepInclude(yield* mustGet(repository, id), { owner: undefined, token: token + 1 })
       }
@@ -94,20 +101,28 @@ describe("rule 6: what has no living owner is freed, and nothing else", () => {
   test("what ran is the taker's to end; who had it is refused from then on, for good", (repository) =>
     Effect.gen(function*() {
       const [over, taker] = [yield* open(repository), yield* open(repository)]
-      const tasks = yield* Effect.forEach(yield* inserted(repository, over, [aTask(), aTask(), aTask()]), (task) =>
-        Effect.map(started(repository, over, task), (verdict) => verdict.task))
+      const tasks = yield* Effect.forEach(
+        yield* inserted(repository, over, [aTask(), aTask(), aTask()]),
+        (task) => Effect.map(started(repository, over, task), (verdict) => verdict.task)
+      )
       yield* expire(repository, over)
       const { orphans, released } = yield* repository.reap(taker, 100)
       assert.strictEqual(released, 0)
       assert.deepStrictEqual(orphans.map(({ owner }) => owner), tasks.map(() => taker.instanceId))
       const late = [succeeded, failed, (task: (typeof tasks)[number]) => retrying(task, t0)]
       for (const [index, task] of tasks.entries()) {
-        const [verdict] = yield* repository.settle(over, [(late[index] ?? succeeded)(task)])
-        assert.strictEqual(verdict?._tag, "Fenced")
+        const settlement = (late[index] ?? succeeded)(task)
+        for (const asked of [settlement, { ...settlement, running: task }]) {
+          const [verdict] = yield* repository.settle(over, [asked])
+          assert.strictEqual(verdict?._tag, "Fenced")
+        }
         const [stolen] = yield* repository.settle(over, [succeeded({ ...task, token: task.token + 1 })])
         assert.strictEqual(stolen?._tag, "Fenced", "the token alone is not enough")
         const [old] = yield* repository.settle(taker, [succeeded(task)])
         assert.strictEqual(old?._tag, "Fenced", "nor is the owner")
+        const running = { ...task, owner: taker.instanceId }
+        const [alone] = yield* repository.settle(taker, [{ ...succeeded(task), running }])
+        assert.strictEqual(alone?._tag, "Fenced", "nor where the row is not read back")
       }
       const verdicts = yield* repository.settle(taker, orphans.map((orphan) => failed(orphan)))
       assert.deepStrictEqual(verdicts.map(({ _tag }) => _tag), tasks.map(() => "Accepted"))
