@@ -33,11 +33,24 @@ export class ChangeLog {
       this.forgotten++
       if (kept < capacity) this.ring[this.forgotten & (capacity - 1)] = undefined
     }
-    if (this.waiting.size > 0) {
-      const woken = [...this.waiting]
-      this.waiting.clear()
-      for (const wake of woken) wake()
+    this.wakeAll()
+  }
+
+  /** Some changes could not be learned of: whoever has read up to here is told that it has missed some. */
+  lose(): void {
+    this.last += 1
+    while (this.forgotten < this.last) {
+      this.forgotten++
+      this.ring[this.forgotten & (capacity - 1)] = undefined
     }
+    this.wakeAll()
+  }
+
+  private wakeAll(): void {
+    if (this.waiting.size === 0) return
+    const woken = [...this.waiting]
+    this.waiting.clear()
+    for (const wake of woken) wake()
   }
 
   /** Reads on after a sequence number, waiting while there is nothing. */

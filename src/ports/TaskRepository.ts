@@ -324,7 +324,7 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
     schedule: TaskSchedule,
     first: ScheduledTask,
     claim: ClaimOnInsert | undefined,
-    key?: IdempotencyKey | undefined
+    key?: IdempotencyKey
   ) => Io<InsertScheduleVerdict>
 
   readonly getSchedule: (id: TaskScheduleId) => Io<Option.Option<TaskSchedule>>

@@ -92,16 +92,23 @@ export const makeChangeFeed = (
           [(kinds as ReadonlyArray<TaskChangeKind>)[index] as TaskChangeKind, id] as const
         )
       ))
-      for (const [, id, xid] of fresh) seen.set(id as string, BigInt(xid as string))
+      for (const [, id, xid] of fresh) {
+        seen.set(id as string, BigInt(xid as string))
+      }
       horizon = rows[0]?.[0] as string
       readAt = now
       const edge = BigInt(horizon)
-      for (const [id, xid] of seen) if (xid < edge) seen.delete(id)
+      for (const [id, xid] of seen) {
+        if (xid < edge) {
+          seen.delete(id)
+        }
+      }
     })
 
     const look = alone.withPermits(1)(Effect.flatMap(
       Clock.currentTimeMillis,
-      (now) => horizon === undefined || now - readAt > reliedOn ? begin : readOn
+      (now) =>
+        horizon === undefined || now - readAt > reliedOn ? begin : readOn
     ))
     const beginHere = alone.withPermits(1)(begin)
 
@@ -138,8 +145,8 @@ export const makeChangeFeed = (
       Queue.unsafeOffer(woken, undefined)
     }
 
-    /** What has been changed so far is not told to a reader of what comes; for others who read, it is. */
-    const catchUp = Effect.suspend(() => listeners > 1 ? look : beginHere)
+    /** What has been changed so far is nothing to a reader of what comes; others may be reading it. */
+    const catchUp = Effect.suspend(() => isWatching ? look : beginHere)
     const beginOnce = Effect.suspend(() => horizon === undefined ? beginHere : Effect.void)
 
     return {
@@ -158,6 +165,7 @@ export const makeChangeFeed = (
               listeners--
             })
         ),
+      isHeard: () => isWatching || listeners > 0,
       wake: () => Queue.unsafeOffer(woken, undefined)
     }
   })

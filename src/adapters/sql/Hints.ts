@@ -106,24 +106,25 @@ export const makeHints = (
         return PubSub.publishAll(published, hints)
       })
 
-    const probe = Effect.gen(function*() {
-      const mine = { probe: ++probes, seen: yield* Deferred.make<void>() }
-      awaited = mine
-      yield* notify(run, channel, { boot, probe: mine.probe })
-      const seen = yield* Effect.timeoutOption(Deferred.await(mine.seen), probeWithin)
-      return Option.isSome(seen)
-    })
+    const probe = (within: Millis) =>
+      Effect.gen(function*() {
+        const mine = { probe: ++probes, seen: yield* Deferred.make<void>() }
+        awaited = mine
+        yield* notify(run, channel, { boot, probe: mine.probe })
+        const seen = yield* Effect.timeoutOption(Deferred.await(mine.seen), within)
+        return Option.isSome(seen)
+      })
 
     const probing = Effect.gen(function*() {
-      // The connection that listens may take a moment.
+      // What is sent before the connection listens is lost: mostly a moment is enough.
       let works = false
-      for (let attempt = 0; attempt < 3 && !works; attempt++) works = yield* probe
+      for (const within of [probeWithin / 20, probeWithin / 4, probeWithin]) works ||= yield* probe(within)
       while (works) {
         if (!isOn) yield* Effect.logDebug("LISTEN and NOTIFY work")
         isOn = true
         state = "works"
         yield* Effect.sleep(probeEvery)
-        works = yield* probe
+        works = yield* probe(probeWithin)
       }
     })
 

@@ -352,20 +352,22 @@ const openDb = (
     })
     const firstTry = yield* Deferred.make<void>()
     const open = migrated.pipe(
-      Effect.tapError((error) =>
-        Effect.suspend(() => {
-          const isNews = problem?.message !== error.message
-          problem = error
-          return isNews ? Effect.logError("The store cannot be opened; trying again", error) : Effect.void
-        })
-      ),
+      Effect.matchEffect({
+        onSuccess: () =>
+          Effect.sync(() => {
+            problem = undefined
+          }),
+        onFailure: (error) =>
+          Effect.suspend(() => {
+            const isNews = problem?.message !== error.message
+            problem = error
+            const told = isNews ? Effect.logError("The store cannot be opened; trying again", error) : Effect.void
+            return Effect.zipRight(told, Effect.fail(error))
+          })
+      }),
+      // Whoever waits finds the problem there, or gone.
       Effect.ensuring(Deferred.succeed(firstTry, undefined)),
-      Effect.retry(untilThere),
-      Effect.tap(() =>
-        Effect.sync(() => {
-          problem = undefined
-        })
-      )
+      Effect.retry(untilThere)
     )
     yield* Effect.forkScoped(Effect.interruptible(open))
     // Mostly it is there: who comes next need not see a failure first.
