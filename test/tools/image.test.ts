@@ -1,9 +1,9 @@
 /** Builds the real Dockerfile with buildah and runs what comes of it. Needs root, buildah and debootstrap. */
-import { HttpClient } from "@effect/platform"
+import { HttpClient, HttpClientRequest } from "@effect/platform"
 import { NodeHttpClient } from "@effect/platform-node"
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, ManagedRuntime, Schedule, Scope } from "effect"
-import { readdir, readFile } from "node:fs/promises"
+import { chown, readdir, readFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
@@ -18,6 +18,7 @@ interface ImageConfig {
   readonly User: string
   readonly Env: ReadonlyArray<string>
   readonly Cmd: ReadonlyArray<string>
+  readonly Volumes: Readonly<Record<string, unknown>>
   readonly Healthcheck: { readonly Test: ReadonlyArray<string> }
 }
 
@@ -117,6 +118,53 @@ describe("the image", () => {
       process.kill(yield* serverPid(server.pid, config.Cmd), "SIGTERM")
       expect(yield* Effect.promise(() => server.ended)).toBe(0)
     }).pipe(Effect.provide(NodeHttpClient.layer)))
+
+  it.scopedLive(
+    "keeps Tasks in its volume: scheduled, killed, started again, the Task is there",
+    () =>
+      Effect.gen(function*() {
+        expect(config.Env).toContain("DATA_DIR=/data/postgres")
+        expect(Object.keys(config.Volumes)).toEqual(["/data"])
+        const volume = yield* temporaryDirectory
+        yield* Effect.promise(() => chown(volume, 1000, 1000))
+        const port = yield* freePort
+        const key = "k".repeat(40)
+        const args = [
+          "--env",
+          `PORT=${port}`,
+          "--env",
+          "LAMBDA=local",
+          "--env",
+          `API_KEY=${key}`,
+          "--volume",
+          `${volume}:/data`
+        ]
+        const start = running("buildah", [...global(), ...inContainer(...args, container, "--", ...config.Cmd)])
+        const ask = (request: HttpClientRequest.HttpClientRequest) =>
+          HttpClient.execute(HttpClientRequest.bearerToken(request, key))
+        const up = ask(HttpClientRequest.get(`http://127.0.0.1:${port}/readyz`)).pipe(
+          Effect.filterOrFail(({ status }) => status === 200),
+          Effect.retry(Schedule.spaced("200 millis").pipe(Schedule.upTo("60 seconds")))
+        )
+        const first = yield* start
+        yield* up
+        const json = { name: "kept", jsonPayload: { n: 1 }, initialDelay: "1 hour" }
+        const accepted = yield* ask(HttpClientRequest.bodyUnsafeJson(
+          HttpClientRequest.post(`http://127.0.0.1:${port}/schedule`),
+          json
+        ))
+        expect(accepted.status).toBe(202)
+        const { id } = (yield* accepted.json) as { readonly id: string }
+        process.kill(yield* serverPid(first.pid, config.Cmd), "SIGKILL")
+        first.kill()
+        yield* Effect.promise(() => first.ended)
+        yield* start
+        yield* up
+        const found = yield* ask(HttpClientRequest.get(`http://127.0.0.1:${port}/status/kept`))
+        expect(yield* found.json).toMatchObject({ id, status: "Scheduled" })
+      }).pipe(Effect.provide(NodeHttpClient.layer)),
+    180_000
+  )
 })
 
 /** The process of the command itself, some generations below buildah's. */
