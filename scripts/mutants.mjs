@@ -30,7 +30,7 @@ const mutants = readdirSync(patches)
       name: file.slice(0, -".patch".length),
       file: join(patches, file),
       why: why.replace(/^# /, ""),
-      tests: /^# tests: /.test(tests) ? tests.slice("# tests: ".length).trim().split(/\s+/) : []
+      tests: tests.startsWith("# tests: ") ? tests.slice("# tests: ".length).trim().split(/\s+/) : []
     }
   })
   .filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
@@ -87,8 +87,11 @@ const runTests = (copy, tests, bail) =>
       [
         join(root, "node_modules/vitest/vitest.mjs"),
         "run",
-        ...["--config", `vitest.${needsPostgres(tests) ? "with" : "without"}.config.mjs`],
-        ...["--reporter", "json", "--outputFile", report, "--bail", String(bail), "--no-color"],
+        `--config=vitest.${needsPostgres(tests) ? "with" : "without"}.config.mjs`,
+        "--reporter=json",
+        `--outputFile=${report}`,
+        `--bail=${bail}`,
+        "--no-color",
         ...tests
       ],
       { cwd: copy, detached: true, stdio: ["ignore", "pipe", "pipe"] }

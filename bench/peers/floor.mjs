@@ -22,11 +22,6 @@ export const uuidv7 = () => {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
-const jsonOf = (bytes, text = "") => {
-  const bare = JSON.stringify({ text: "" }).length
-  return JSON.stringify({ text: text.padEnd(bytes - bare, "x").slice(0, bytes - bare) })
-}
-
 const functionJson = JSON.stringify({ v: 1, timeout: 900_000 })
 const retryJson = JSON.stringify({ v: 1 })
 

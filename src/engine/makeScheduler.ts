@@ -354,13 +354,17 @@ export const makeScheduler: Effect.Effect<
       }
       return Effect.flatMap(deployments.ensure(fn), (target): Effect.Effect<Task, ScheduleError> => {
         // A deployment can take a while: "after" counts from when the Task is stored, if it still may be.
-        if (closed) return new SchedulerClosed()
+        if (closed) {
+          return new SchedulerClosed()
+        }
         const now = clock.unsafeCurrentTimeMillis()
         const task = plan(asked, target, now)
         return asked.key === undefined
-          ? Effect.flatMap(task, (task) => storeTask(task, undefined, now))
-          : Effect.flatMap(keyOfTask(asked, target), (key) => Effect.flatMap(task, (task) =>
-            whileOpen(() => storeTask(task, key, now))))
+          ? Effect.flatMap(task, (task) =>
+            storeTask(task, undefined, now))
+          : Effect.flatMap(keyOfTask(asked, target), (key) =>
+            Effect.flatMap(task, (task) =>
+              whileOpen(() => storeTask(task, key, now))))
       })
     })
 

@@ -41,13 +41,11 @@ export const JournalLine = Schema.Union(
 )
 export type JournalLine = typeof JournalLine.Type
 
-export const AttemptRow = Schema.Struct({
+const AttemptRow = Schema.Struct({
   number: Schema.Number,
   /** `null` while it runs. */
   outcome: Schema.NullOr(AttemptOutcome)
 })
-export type AttemptRow = typeof AttemptRow.Type
-
 export const TaskRow = Schema.Struct({
   id: Schema.String,
   name: Schema.String,

@@ -4,7 +4,7 @@
  * holds whatever the process came to know, however it ends.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Clock, Effect, Layer, Logger, LogLevel, Redacted, Runtime, Schema } from "effect"
+import { Clock, Effect, Layer, Logger, LogLevel, Redacted, Runtime, Schedule, Schema } from "effect"
 import type { Context } from "effect"
 import { openSync, writeSync } from "node:fs"
 import { AwsLambdaClient } from "../../src/adapters/aws/index.ts"
@@ -178,10 +178,12 @@ const obey = (scheduler: Context.Tag.Service<LambdaScheduler>, order: Order): Ef
       deadly = order.point
       return Effect.void
     case "cancel":
-      return Effect.forEach(order.schedules, (id) => scheduler.cancelSchedule(TaskScheduleId.make(id)), {
-        discard: true
-      })
-        .pipe(Effect.orDie)
+      // The store may be away just then.
+      return Effect.forEach(
+        order.schedules,
+        (id) => Effect.retry(scheduler.cancelSchedule(TaskScheduleId.make(id)), Schedule.spaced("100 millis")),
+        { discard: true }
+      ).pipe(Effect.orDie)
   }
 }
 

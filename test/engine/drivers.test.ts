@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, TestClock } from "effect"
+import { Clock, Effect, Option, TestClock } from "effect"
 import { makeScheduleDrivers } from "../../src/engine/ScheduleDrivers.ts"
 import type { ScheduledTask, TaskScheduleId } from "../../src/index.ts"
 import { LambdaScheduler, Trigger } from "../../src/index.ts"
@@ -7,7 +7,8 @@ import { ScriptedLambdaClient } from "../../src/testing/index.ts"
 import { counts, engine, instants, job, settleDown } from "./support.ts"
 
 const id = "018bcfe5-6800-7000-8000-000100000002" as TaskScheduleId
-const occurrenceAt = (dueAt: number) => ({ id: `${dueAt}`, scheduleId: id, dueAt }) as unknown as ScheduledTask
+const occurrenceAt = (dueAt: number, token = 1) =>
+  ({ id: `${dueAt}`, scheduleId: id, dueAt, token }) as unknown as ScheduledTask
 const rules = {
   Fixed: { _tag: "Fixed", v: 1, interval: 10_000, anchor: 0 },
   Spaced: { _tag: "Spaced", v: 1, interval: 10_000 }
@@ -55,6 +56,37 @@ describe("the fiber of a schedule", () => {
       assert.deepStrictEqual(handed, [10_000, 20_000])
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(handed, [10_000, 20_000])
+    }))
+
+  it.effect("ends when its occurrence is lost to another instance, but not for a loss before it was claimed again", () =>
+    Effect.gen(function*() {
+      const handed: Array<number> = []
+      const drivers = yield* makeScheduleDrivers(yield* Effect.clock, 600_000, ({ token }) => handed.push(token))
+      drivers.start(id, rules.Spaced, occurrenceAt(10_000, 3))
+      drivers.lost(occurrenceAt(10_000, 2))
+      drivers.lost(occurrenceAt(20_000, 3))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(handed, [3])
+      assert.isTrue(Option.isSome(drivers.fiber(id)))
+      drivers.lost(occurrenceAt(10_000, 3))
+      assert.isTrue(Option.isNone(drivers.fiber(id)))
+      drivers.start(id, rules.Spaced, occurrenceAt(10_000, 5))
+      yield* settleDown
+      assert.deepStrictEqual(handed, [3, 5])
+    }))
+
+  it.effect("begins anew with an occurrence that was lost and claimed again, also while it waits for its end", () =>
+    Effect.gen(function*() {
+      const handed: Array<number> = []
+      const drivers = yield* makeScheduleDrivers(yield* Effect.clock, 600_000, ({ token }) => handed.push(token))
+      drivers.start(id, rules.Spaced, occurrenceAt(0, 1))
+      yield* settleDown
+      drivers.start(id, rules.Spaced, occurrenceAt(0, 1))
+      yield* settleDown
+      assert.deepStrictEqual(handed, [1], "the same one is under way")
+      drivers.start(id, rules.Spaced, occurrenceAt(0, 3))
+      yield* settleDown
+      assert.deepStrictEqual(handed, [1, 3])
     }))
 
   for (const trigger of [Trigger.spaced("10 seconds"), Trigger.fixed("10 seconds")]) {

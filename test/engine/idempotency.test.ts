@@ -50,10 +50,20 @@ describe("a call with an idempotency key", () => {
       const instants = ["1970-01-01T01:00:00Z", "1970-01-01T02:00:00+01:00", 3_600_000, oneOClock]
       const at = yield* Effect.forEach(instants, (instant) =>
         scheduler.schedule(job, { idempotencyKey: "at", trigger: Trigger.at(instant) }))
-      assert.strictEqual(new Set(at.map(({ id }) => id)).size, 1)
+      assert.strictEqual(
+        new Set(at.map(({ id }) =>
+          id
+        )).size,
+        1
+      )
       const every = yield* Effect.forEach(["1 minute", "60 seconds", 60_000n * 1_000_000n] as const, (interval) =>
         scheduler.repeat(job, { idempotencyKey: "every", trigger: Trigger.fixed(interval), initialDelay: interval }))
-      assert.strictEqual(new Set(every.map(({ id }) => id)).size, 1)
+      assert.strictEqual(
+        new Set(every.map(({ id }) =>
+          id
+        )).size,
+        1
+      )
     }).pipe(Effect.provide(engine())))
 
   it.effect("and another request is refused; nothing is stored", () =>
@@ -143,7 +153,9 @@ describe("a call with an idempotency key", () => {
     inWorld({}, (world) =>
       Effect.gen(function*() {
         const instances = [yield* world.start(), yield* world.start()]
-        for (const { link } of instances) link.fault = (call) => call === "insert" ? { reaches: 3, answers: 5 } : undefined
+        for (const { link } of instances) {
+          link.fault = (call) => call === "insert" ? { reaches: 3, answers: 5 } : undefined
+        }
         const made = yield* Effect.forEach(
           Array.from({ length: 50 }, (_, index) => instances[index % 2]),
           (instance) =>

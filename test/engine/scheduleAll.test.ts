@@ -12,7 +12,10 @@ describe("scheduleAll", () => {
       const scheduler = yield* LambdaScheduler
       const tasks = yield* scheduler.scheduleAll(
         job,
-        Array.from({ length: 2_500 }, (_, n) => ({ payload: n, trigger: Trigger.after(n % 2 === 0 ? "2 seconds" : "1 second") }))
+        Array.from(
+          { length: 2_500 },
+          (_, n) => ({ payload: n, trigger: Trigger.after(n % 2 === 0 ? "2 seconds" : "1 second") })
+        )
       )
       assert.deepStrictEqual(tasks.map(({ payload }) => Number(payload)), Array.from({ length: 2_500 }, (_, n) => n))
       assert.strictEqual(new Set(tasks.map(({ id }) => id)).size, 2_500)

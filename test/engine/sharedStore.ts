@@ -4,7 +4,7 @@
  */
 import { Effect, Exit, PubSub, Runtime, Stream } from "effect"
 import { MemoryTaskRepository } from "../../src/adapters/memory/index.ts"
-import type { Millis, TaskRepositoryError } from "../../src/index.ts"
+import type { Millis, Task, TaskRepositoryError } from "../../src/index.ts"
 import { TaskRepository } from "../../src/index.ts"
 import type { Hint, Lease } from "../../src/ports/TaskRepository.ts"
 import type { Store } from "./brokenStore.ts"
@@ -54,7 +54,7 @@ export interface Link {
   /** Nothing gets through: every call fails at once. */
   isAway: boolean
   /** What to do to a call; `undefined`: nothing. Asked for each call when it is made. */
-  fault: (call: CallName, request: ReadonlyArray<any>) => Fault | undefined
+  fault: (call: CallName, request: ReadonlyArray<unknown>) => Fault | undefined
   /** The lease that the store has given to this instance last. */
   lease: Lease | undefined
   /** The leases that it has given to it. */
@@ -69,7 +69,27 @@ export interface SharedStore {
   readonly link: Effect.Effect<Link>
 }
 
-type Call = (...request: ReadonlyArray<any>) => Effect.Effect<any, TaskRepositoryError>
+type Call = (...request: ReadonlyArray<unknown>) => Effect.Effect<unknown, TaskRepositoryError>
+
+type Answer<Name extends CallName> = Effect.Effect.Success<ReturnType<Store[Name]>>
+
+const claimable = (task: Task | undefined): ReadonlyArray<Hint> =>
+  task?.status === "Scheduled" && task.owner === undefined
+    ? [{ _tag: "Work", claimableAt: task.claimableAt }]
+    : []
+
+/** What the other instances are told of once a call has taken effect. */
+const hintsOf: { readonly [Name in CallName]?: (answer: Answer<Name>) => ReadonlyArray<Hint> } = {
+  insert: (verdicts) => verdicts.flatMap((verdict) => verdict._tag === "Inserted" ? claimable(verdict.task) : []),
+  insertSchedule: (verdict) => verdict._tag === "Inserted" ? claimable(verdict.first) : [],
+  start: (verdicts) => verdicts.flatMap((verdict) => verdict._tag === "Fenced" ? [] : claimable(verdict.next)),
+  settle: (verdicts) =>
+    verdicts.flatMap((verdict) =>
+      verdict._tag === "Fenced" ? [] : [...claimable(verdict.task), ...claimable(verdict.next)]
+    ),
+  release: () => [{ _tag: "Work", claimableAt: 0 }],
+  cancel: ({ next, tasks }) => [{ _tag: "Cancelled", ids: tasks.map((task) => task.id) }, ...claimable(next)]
+}
 
 /** @param hints whether what one instance does is told to the others at once, or found by looking only */
 export const makeSharedStore = (hints: boolean): Effect.Effect<SharedStore> =>
@@ -78,38 +98,16 @@ export const makeSharedStore = (hints: boolean): Effect.Effect<SharedStore> =>
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const told = yield* PubSub.unbounded<{ readonly by: Link; readonly hint: Hint }>()
 
-    /** What others are told of once a call has taken effect. */
-    const hintsOf = (call: CallName, answer: any): ReadonlyArray<Hint> => {
-      const claimable = (task: any): ReadonlyArray<Hint> =>
-        task?.status === "Scheduled" && task.owner === undefined
-          ? [{ _tag: "Work", claimableAt: task.claimableAt }]
-          : []
-      switch (call) {
-        case "insert":
-          return answer.flatMap((verdict: any) => verdict._tag === "Inserted" ? claimable(verdict.task) : [])
-        case "insertSchedule":
-          return claimable(answer.first)
-        case "start":
-          return answer.flatMap((verdict: any) => claimable(verdict.next))
-        case "settle":
-          return answer.flatMap((verdict: any) => [...claimable(verdict.task), ...claimable(verdict.next)])
-        case "release":
-          return [{ _tag: "Work", claimableAt: 0 }]
-        case "cancel":
-          return [{ _tag: "Cancelled", ids: answer.tasks.map((task: any) => task.id) }, ...claimable(answer.next)]
-        default:
-          return []
-      }
-    }
-
     const link = Effect.sync((): Link => {
-      const over = (call: CallName) => (...request: ReadonlyArray<any>) => {
-        const tell = (answer: any) =>
-          hints
-            ? PubSub.publishAll(told, hintsOf(call, answer).map((hint) => ({ by: self, hint })))
+      const over = (call: CallName) => (...request: ReadonlyArray<unknown>) => {
+        const tell = (answer: unknown) => {
+          const toTell = hintsOf[call] as ((answer: unknown) => ReadonlyArray<Hint>) | undefined
+          return hints && toTell !== undefined
+            ? PubSub.publishAll(told, toTell(answer).map((hint) => ({ by: self, hint })))
             : Effect.void
-        const takeEffect = Effect.tap((memory[call] as Call)(...request), tell)
-        return Effect.suspend((): Effect.Effect<any, TaskRepositoryError> => {
+        }
+        const takeEffect = Effect.tap((memory[call] as unknown as Call)(...request), tell)
+        return Effect.suspend((): Effect.Effect<unknown, TaskRepositoryError> => {
           self.made.set(call, (self.made.get(call) ?? 0) + 1)
           if (self.isAway) return down()
           const fault = self.fault(call, request)
@@ -122,16 +120,16 @@ export const makeSharedStore = (hints: boolean): Effect.Effect<SharedStore> =>
             if (answers > 0) yield* Effect.sleep(answers)
             return lost === "reply" ? Exit.fail(down()) : exit
           })
-          return Effect.async<any, TaskRepositoryError>((resume) => {
+          return Effect.async<unknown, TaskRepositoryError>((resume) => {
             runFork(remote).addObserver((exit) => resume(Effect.flatten(exit)))
           }).pipe(Effect.tap((answer) => note(call, answer)))
         })
       }
-      const note = (call: CallName, answer: any) =>
+      const note = (call: CallName, answer: unknown) =>
         Effect.sync(() => {
           if (call !== "openLease" && call !== "renewLease") return
-          self.lease = answer
-          self.instanceIds.add(answer.instanceId)
+          self.lease = answer as Lease
+          self.instanceIds.add(self.lease.instanceId)
         })
       const self: Link = {
         store: {

@@ -233,7 +233,12 @@ const make = ({ hints = false, scripts = {}, settings = {} }: WorldOptions, logs
             Layer.provide(EngineConfig.layer({ ...settings, ...own }))
           ),
           scope
-        ).pipe(Effect.orDie, Effect.annotateLogs({ instance: name }), Effect.withClock(clock), Effect.withScheduler(fibers.scheduler))
+        ).pipe(
+          Effect.orDie,
+          Effect.annotateLogs({ instance: name }),
+          Effect.withClock(clock),
+          Effect.withScheduler(fibers.scheduler)
+        )
         const instance: Instance = {
           name,
           scheduler: Context.get(context, LambdaScheduler),

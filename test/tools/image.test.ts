@@ -156,12 +156,14 @@ describe("the image", () => {
         expect(accepted.status).toBe(202)
         const { id } = (yield* accepted.json) as { readonly id: string }
         process.kill(yield* serverPid(first.pid, config.Cmd), "SIGKILL")
-        first.kill()
+        // buildah itself lives on to unmount what it has mounted.
         yield* Effect.promise(() => first.ended)
-        yield* start
+        const second = yield* start
         yield* up
         const found = yield* ask(HttpClientRequest.get(`http://127.0.0.1:${port}/status/kept`))
         expect(yield* found.json).toMatchObject({ id, status: "Scheduled" })
+        process.kill(yield* serverPid(second.pid, config.Cmd), "SIGTERM")
+        expect(yield* Effect.promise(() => second.ended)).toBe(0)
       }).pipe(Effect.provide(NodeHttpClient.layer)),
     180_000
   )

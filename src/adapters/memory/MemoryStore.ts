@@ -12,6 +12,7 @@ import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { Followed } from "../../policies/occurrences.ts"
 import { asStored, begin, follow } from "../../policies/occurrences.ts"
+import { ChangeLog } from "../../ports/ChangeLog.ts"
 import type {
   Backlog,
   Cancelled,
@@ -33,7 +34,6 @@ import type {
   StartVerdict,
   TaskChangeKind
 } from "../../ports/TaskRepository.ts"
-import { ChangeLog } from "../../ports/ChangeLog.ts"
 import { IdempotencyKeys } from "./IdempotencyKeys.ts"
 import { NewestFirst } from "./NewestFirst.ts"
 
@@ -103,7 +103,9 @@ export class MemoryStore {
     const present = this.tasks.get(id)
     if (present === undefined && before !== undefined) return { _tag: "Gone", id }
     this.keys.note(key, id)
-    return present !== undefined ? { _tag: "Present", task: present } : { _tag: "Inserted", task: this.store(task, claim) }
+    return present !== undefined
+      ? { _tag: "Present", task: present }
+      : { _tag: "Inserted", task: this.store(task, claim) }
   }
 
   private store(task: ScheduledTask, claim: ClaimOnInsert | undefined): ScheduledTask {
@@ -202,7 +204,8 @@ export class MemoryStore {
 
   backlog(now: EpochMillis): Backlog {
     const oldestDueAt = this.firstUnowned()?.claimableAt
-    const due = this.unowned.values().filter((task) => task.claimableAt <= now && this.tasks.get(task.id) === task).length
+    const due =
+      this.unowned.values().filter((task) => task.claimableAt <= now && this.tasks.get(task.id) === task).length
     return { due, oldestDueAt: due === 0 ? undefined : oldestDueAt }
   }
 
@@ -266,7 +269,11 @@ export class MemoryStore {
   }
 
   /** Stores what has become of a schedule, and the occurrence that follows, for the writer. */
-  private followed(entry: ScheduleEntry | undefined, { next, schedule }: Followed, lease: Lease): ScheduledTask | undefined {
+  private followed(
+    entry: ScheduleEntry | undefined,
+    { next, schedule }: Followed,
+    lease: Lease
+  ): ScheduledTask | undefined {
     if (entry !== undefined) entry.schedule = schedule
     if (next === undefined || this.tasks.get(next.task.id) !== undefined) return undefined
     const stored = asStored(next, lease.instanceId)

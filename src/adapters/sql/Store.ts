@@ -1,6 +1,5 @@
 /** What the parts of the SQL store share: the database, its tables, and the changes this instance knows of. */
 import { Effect } from "effect"
-import type { TaskId } from "../../domain/Ids.ts"
 import type { Task } from "../../domain/Task.ts"
 import type { ChangeLog } from "../../ports/ChangeLog.ts"
 import type { TaskChangeKind } from "../../ports/TaskRepository.ts"
@@ -92,8 +91,6 @@ export interface Change {
   readonly kind: TaskChangeKind
   readonly task: Task
 }
-
-export const idsOf = (tasks: Iterable<{ readonly id: TaskId }>): Array<TaskId> => Array.from(tasks, (task) => task.id)
 
 /** By id: statements that lock several rows do so in one order. */
 export const inOrder = <A extends { readonly id: string }>(tasks: ReadonlyArray<A>): ReadonlyArray<A> =>

@@ -6,7 +6,7 @@ import type { CancelledTask } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { Cancelled, CancelTarget } from "../../ports/TaskRepository.ts"
-import { plain } from "./arrays.ts"
+import { isStorable, plain } from "./arrays.ts"
 import { ofFunction } from "./reading.ts"
 import { scheduleColumns } from "./rows.ts"
 import type { Store } from "./Store.ts"
@@ -44,6 +44,7 @@ export const cancelWork = (
   now: EpochMillis
 ): Effect.Effect<Cancelled, SqlError> => {
   const { schedule, task, value } = matching(target)
+  if (!isStorable(value)) return Effect.succeed({ tasks: [], schedules: [], next: undefined })
   const { schedules: scheduleTable, tasks: table } = store.tables
   return Effect.map(
     store.db.transact((run) =>

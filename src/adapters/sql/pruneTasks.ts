@@ -9,7 +9,7 @@ import type { Store } from "./Store.ts"
 const keyOutlives: Millis = 86_400_000
 
 /** Other instances read changes within seconds; one that has not for so long asks for the Tasks themselves. */
-export const changesKept = "10 minutes"
+const changesKept = "10 minutes"
 
 /** @returns how many Tasks were removed, oldest first */
 export const pruneTasks = (

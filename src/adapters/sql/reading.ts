@@ -9,7 +9,7 @@ import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import { shown } from "../../domain/Time.ts"
 import type { Backlog, Page, PageRequest, TaskFilter, TaskScheduleFilter } from "../../ports/TaskRepository.ts"
-import { plain, texts } from "./arrays.ts"
+import { isStorable, plain, texts } from "./arrays.ts"
 import type { Row } from "./Db.ts"
 import { scheduleColumns } from "./rows.ts"
 import type { Store } from "./Store.ts"
@@ -77,6 +77,20 @@ class Conditions {
     this.parts.push(condition(`$${this.params.length}`))
   }
 
+  /** The same of a text that comes from a caller. */
+  addText(value: string | undefined, condition: (parameter: string) => string): void {
+    if (value === undefined || isStorable(value)) this.add(value, condition)
+    else this.parts.push("false")
+  }
+
+  /** @param column which must have all these tags */
+  addTags(tags: TaskFilter["tags"], column: string): void {
+    const entries = Object.entries(tags ?? {})
+    if (entries.length === 0) return
+    if (!entries.flat().every(isStorable)) this.parts.push("false")
+    else this.add(JSON.stringify(tags), (parameter) => `${column} @> ${parameter}::jsonb`)
+  }
+
   toString(): string {
     return this.parts.length === 0 ? "true" : this.parts.join(" AND ")
   }
@@ -112,11 +126,6 @@ const page = <A extends { readonly id: string }>(
     }
   })
 
-const tagsCondition = (conditions: Conditions, row: string, tags: TaskFilter["tags"]) => {
-  if (tags === undefined || Object.keys(tags).length === 0) return
-  conditions.add(JSON.stringify(tags), (parameter) => `${row}.tags @> ${parameter}::jsonb`)
-}
-
 /** By the index on names where name and function are the same, and by that on functions where they are not. */
 export const ofFunction = (name: string): string =>
   `(t.name = ${name} AND t.function_name = ${name} OR t.name <> t.function_name AND t.function_name = ${name})`
@@ -124,21 +133,21 @@ export const ofFunction = (name: string): string =>
 export const listTasks = (store: Store, filter: TaskFilter, request: PageRequest) => {
   const conditions = new Conditions()
   conditions.add(filter.scheduleId, (parameter) => `t.schedule_id = ${parameter}::uuid`)
-  conditions.add(filter.name, (parameter) => `t.name = ${parameter}`)
-  conditions.add(filter.functionName, ofFunction)
+  conditions.addText(filter.name, (parameter) => `t.name = ${parameter}`)
+  conditions.addText(filter.functionName, ofFunction)
   conditions.add(filter.status && texts(filter.status), (parameter) => `t.status = ANY(${parameter}::text[])`)
   conditions.add(filter.dueFrom, (parameter) => `t.due_at >= ${parameter}`)
   conditions.add(filter.dueBefore, (parameter) => `t.due_at < ${parameter}`)
-  tagsCondition(conditions, "t", filter.tags)
+  conditions.addTags(filter.tags, "t.tags")
   return page(store, `SELECT ${store.columns} FROM ${store.tables.tasks} t`, conditions, request, readTasks)
 }
 
 export const listSchedules = (store: Store, filter: TaskScheduleFilter, request: PageRequest) => {
   const conditions = new Conditions()
-  conditions.add(filter.name, (parameter) => `s.name = ${parameter}`)
-  conditions.add(filter.functionName, (parameter) => `s.function_name = ${parameter}`)
+  conditions.addText(filter.name, (parameter) => `s.name = ${parameter}`)
+  conditions.addText(filter.functionName, (parameter) => `s.function_name = ${parameter}`)
   conditions.add(filter.status && texts(filter.status), (parameter) => `s.status = ANY(${parameter}::text[])`)
-  tagsCondition(conditions, "s", filter.tags)
+  conditions.addTags(filter.tags, "s.tags")
   return page(store, `SELECT ${scheduleColumns} FROM ${store.tables.schedules} s`, conditions, request, readSchedules)
 }
 

@@ -101,7 +101,7 @@ const decodeResult = (text: unknown, encoding: unknown): InvocationBody => {
   }
 }
 
-export const resultEncoding = (body: InvocationBody): string =>
+const resultEncoding = (body: InvocationBody): string =>
   body.truncated === true ? `${body.encoding} truncated` : body.encoding
 
 /**

@@ -49,7 +49,8 @@ export const endedAttempts = (
   texts(attempts.map(({ attempt }) => attempt.ended?.error && encodeFailure(attempt.ended.error))),
   texts(attempts.map(({ attempt }) => attempt.ended?.requestId)),
   texts(attempts.map(({ attempt }) => attempt.ended?.executedVersion)),
-  texts(attempts.map(({ attempt }) => attempt.ended?.logTail))
+  // Functions print what they like; an outcome must not be lost over it.
+  texts(attempts.map(({ attempt }) => attempt.ended?.logTail?.replaceAll("\0", "\ufffd")))
 ]
 
 export const attemptColumns =

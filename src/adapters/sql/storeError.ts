@@ -23,21 +23,13 @@ export const errorCode = (error: unknown): string | undefined => {
   return typeof code === "string" ? code : undefined
 }
 
-const isSqlState = /^[0-9A-Z]{5}$/
-
 /** The data of a row is at fault (SQLSTATE classes 22 and 23): the statement's other rows are not. */
-export const isDataError = (error: unknown): boolean => /^2[23][0-9A-Z]{3}$/.test(errorCode(error) ?? "")
+const isDataError = (error: unknown): boolean => /^2[23][0-9A-Z]{3}$/.test(errorCode(error) ?? "")
 
 /** Two transactions stood in each other's way: the same again will do (serialization failure, deadlock). */
 export const isConflict = (error: unknown): boolean => {
   const code = errorCode(error)
   return code === "40001" || code === "40P01"
-}
-
-/** The connection broke: whether the statement took effect is not known. */
-export const isConnectionError = (error: unknown): boolean => {
-  const code = errorCode(error)
-  return code === undefined || !isSqlState.test(code) || code.startsWith("08") || code.startsWith("57P")
 }
 
 const explanations: Readonly<Record<string, string>> = {

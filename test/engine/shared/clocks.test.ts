@@ -56,7 +56,21 @@ describe("what is due is due by the store's clock", () => {
           )
           // Set forward by more than a lease, it may as well have slept: a heartbeat is asked before the next start.
           const late = step > 6_000 ? 50 : 1
-          const grid = [0, 4_000, 9_000, 15_000, 30_000, 45_000, 55_000, 60_000, 75_000, 90_000, 105_000, 110_000, 120_000]
+          const grid = [
+            0,
+            4_000,
+            9_000,
+            15_000,
+            30_000,
+            45_000,
+            55_000,
+            60_000,
+            75_000,
+            90_000,
+            105_000,
+            110_000,
+            120_000
+          ]
           assert.strictEqual(jobs?.length, grid.length)
           for (const [index, at] of grid.entries()) {
             assert.isAtLeast(jobs?.[index] ?? 0, at, jobs?.join())

@@ -8,25 +8,28 @@ import { job, lease, outcomes, sound, timeline } from "./support.ts"
 
 describe("nothing is written about a run by who does not own it", () => {
   it("an outcome that comes after a takeover is refused, counted and logged; the other attempt's stands", () =>
-    inWorld({ scripts: { job: ({ by }) => Effect.as(Effect.sleep("20 seconds"), by) } }, (world) =>
-      Effect.gen(function*() {
-        const { until } = yield* timeline(world)
-        const refused = counter("late_writes_refused_total")
-        const one = yield* world.start()
-        const two = yield* world.start()
-        const { id } = yield* one.scheduler.schedule(job)
-        yield* until(1_000)
-        one.link.isAway = true
-        yield* until(25_000)
-        one.link.isAway = false
-        yield* until(60_000)
-        const task = yield* world.task(id)
-        assert.deepStrictEqual(outcomes(task), ["unknown", "succeeded"])
-        assert.deepInclude(task, { status: "Succeeded", result: { text: `"${two.name}"`, encoding: "utf8" } })
-        assert.strictEqual(counter("late_writes_refused_total"), refused + 1)
-        assert.strictEqual(world.logs.filter((line) => line.includes("Outcome refused")).length, 1)
-        sound(world)
-      })))
+    inWorld(
+      { scripts: { job: ({ by }) => Effect.as(Effect.sleep("20 seconds"), by) } },
+      (world) =>
+        Effect.gen(function*() {
+          const { until } = yield* timeline(world)
+          const refused = counter("late_writes_refused_total")
+          const one = yield* world.start()
+          const two = yield* world.start()
+          const { id } = yield* one.scheduler.schedule(job)
+          yield* until(1_000)
+          one.link.isAway = true
+          yield* until(25_000)
+          one.link.isAway = false
+          yield* until(60_000)
+          const task = yield* world.task(id)
+          assert.deepStrictEqual(outcomes(task), ["unknown", "succeeded"])
+          assert.deepInclude(task, { status: "Succeeded", result: { text: `"${two.name}"`, encoding: "utf8" } })
+          assert.strictEqual(counter("late_writes_refused_total"), refused + 1)
+          assert.strictEqual(world.logs.filter((line) => line.includes("Outcome refused")).length, 1)
+          sound(world)
+        })
+    ))
 
   it("nor by its owner under an older token: its own late reply does not end the attempt that came after", () =>
     inWorld({ scripts: { job: () => Effect.sleep("30 seconds") } }, (world) =>

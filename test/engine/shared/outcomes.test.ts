@@ -7,27 +7,34 @@ import { failure, job, outcomes, sound, timeline } from "./support.ts"
 
 describe("an outcome is kept until the store has accepted or refused it", () => {
   it("a store that is away for all re-runs nothing that finished meanwhile, nor what still runs", () =>
-    inWorld({ scripts: { job: ({ request }) => Effect.sleep(Number(request.payload)) } }, (world) =>
-      Effect.gen(function*() {
-        const { until } = yield* timeline(world)
-        const one = yield* world.start()
-        const two = yield* world.start()
-        const tasks = yield* Effect.forEach([3, 5, 10, 20, 29, 31, 34, 45], (seconds, index) =>
-          (index % 2 === 0 ? one : two).scheduler.schedule(job, { payload: seconds * 1_000 }))
-        yield* until(2_000)
-        one.link.isAway = two.link.isAway = true
-        yield* until(30_000)
-        one.link.isAway = false
-        yield* until(33_000)
-        two.link.isAway = false
-        yield* until(90_000)
-        for (const { id } of tasks.filter(({ payload }) => Number(payload) <= 31_000)) {
-          const task = yield* world.task(id)
-          assert.deepStrictEqual(outcomes(task), ["succeeded"], task.payload)
-        }
-        assert.strictEqual(world.calls.filter(({ request }) => Number(request.payload) <= 31_000).length, 6)
-        sound(world)
-      })))
+    inWorld(
+      { scripts: { job: ({ request }) => Effect.sleep(Number(request.payload)) } },
+      (world) =>
+        Effect.gen(function*() {
+          const { until } = yield* timeline(world)
+          const one = yield* world.start()
+          const two = yield* world.start()
+          const tasks = yield* Effect.forEach(
+            [3, 5, 10, 20, 29, 31, 34, 45],
+            (seconds, index) => (index % 2 === 0 ? one : two).scheduler.schedule(job, { payload: seconds * 1_000 })
+          )
+          yield* until(2_000)
+          one.link.isAway = two.link.isAway = true
+          yield* until(30_000)
+          one.link.isAway = false
+          yield* until(33_000)
+          two.link.isAway = false
+          yield* until(90_000)
+          for (
+            const { id } of tasks.filter(({ payload }) => Number(payload) <= 31_000)
+          ) {
+            const task = yield* world.task(id)
+            assert.deepStrictEqual(outcomes(task), ["succeeded"], task.payload)
+          }
+          assert.strictEqual(world.calls.filter(({ request }) => Number(request.payload) <= 31_000).length, 6)
+          sound(world)
+        })
+    ))
 
   for (const trigger of [Trigger.fixed("5 seconds"), Trigger.spaced("5 seconds")]) {
     it(`a lost reply to one that took effect is recognized, and a schedule (${trigger._tag}) goes on from it`, () =>
@@ -49,17 +56,20 @@ describe("an outcome is kept until the store has accepted or refused it", () => 
   }
 
   it("a lost reply to a retry that took effect: the retry runs, once", () =>
-    inWorld({ scripts: { job: ({ attempt }) => attempt < 3 ? Effect.fail(failure()) : "third" } }, (world) =>
-      Effect.gen(function*() {
-        const { until } = yield* timeline(world)
-        const one = yield* world.start()
-        let settled = 0
-        one.link.fault = (call) => call === "settle" && settled++ % 2 === 0 ? lostReply : undefined
-        const { id } = yield* one.scheduler.schedule(job)
-        yield* until(20_000)
-        assert.deepStrictEqual(outcomes(yield* world.task(id)), ["failed", "failed", "succeeded"])
-        sound(world)
-      })))
+    inWorld(
+      { scripts: { job: ({ attempt }) => attempt < 3 ? Effect.fail(failure()) : "third" } },
+      (world) =>
+        Effect.gen(function*() {
+          const { until } = yield* timeline(world)
+          const one = yield* world.start()
+          let settled = 0
+          one.link.fault = (call) => call === "settle" && settled++ % 2 === 0 ? lostReply : undefined
+          const { id } = yield* one.scheduler.schedule(job)
+          yield* until(20_000)
+          assert.deepStrictEqual(outcomes(yield* world.task(id)), ["failed", "failed", "succeeded"])
+          sound(world)
+        })
+    ))
 
   it("as many as there are slots: no further run begins while the store takes no outcome", () =>
     inWorld({ settings: { concurrency: 3 } }, (world) =>

@@ -25,14 +25,21 @@ describe("a graceful stop", () => {
         const one = yield* world.start()
         const runs = yield* one.scheduler.schedule(job)
         const waits = yield* one.scheduler.schedule(other, { trigger: Trigger.after("5 seconds") })
-        yield* one.scheduler.repeat(other, { trigger: Trigger.fixed("7 seconds"), initialDelay: "7 seconds", maxRuns: 2 })
+        yield* one.scheduler.repeat(other, {
+          trigger: Trigger.fixed("7 seconds"),
+          initialDelay: "7 seconds",
+          maxRuns: 2
+        })
         const two = yield* world.start()
         yield* until(1_000)
         const stopping = yield* Effect.fork(one.stop)
         yield* until(1_001)
         const claims = one.link.made.get("claimDue")
         // It would be its to claim, too.
-        yield* world.store.insert([aTask({ function: aTarget("other"), createdAt: begin, dueAt: begin + 2_000 })], undefined)
+        yield* world.store.insert(
+          [aTask({ function: aTarget("other"), createdAt: begin, dueAt: begin + 2_000 })],
+          undefined
+        )
         yield* until(19_000)
         assert.isNull(stopping.unsafePoll())
         assert.strictEqual(yield* instancesOf(world), 2)
@@ -51,21 +58,24 @@ describe("a graceful stop", () => {
       })))
 
   it("waits no longer than its grace; then what runs is ended as unknown, by itself", () =>
-    inWorld({ scripts: { job: () => Effect.sleep("1 hour") }, settings: { shutdownGrace: 10_000 } }, (world) =>
-      Effect.gen(function*() {
-        const { until } = yield* timeline(world)
-        const attempts = counter("reaped_attempts_total")
-        const one = yield* world.start()
-        const { id } = yield* one.scheduler.schedule(job, { retry: { maxAttempts: 1 } })
-        yield* until(1_000)
-        const stopping = yield* Effect.fork(one.stop)
-        yield* until(10_900)
-        assert.isNull(stopping.unsafePoll())
-        yield* until(11_100)
-        yield* Fiber.join(stopping)
-        assert.deepStrictEqual(outcomes(yield* world.task(id)), ["unknown"])
-        assert.strictEqual(counter("reaped_attempts_total"), attempts)
-      })))
+    inWorld(
+      { scripts: { job: () => Effect.sleep("1 hour") }, settings: { shutdownGrace: 10_000 } },
+      (world) =>
+        Effect.gen(function*() {
+          const { until } = yield* timeline(world)
+          const attempts = counter("reaped_attempts_total")
+          const one = yield* world.start()
+          const { id } = yield* one.scheduler.schedule(job, { retry: { maxAttempts: 1 } })
+          yield* until(1_000)
+          const stopping = yield* Effect.fork(one.stop)
+          yield* until(10_900)
+          assert.isNull(stopping.unsafePoll())
+          yield* until(11_100)
+          yield* Fiber.join(stopping)
+          assert.deepStrictEqual(outcomes(yield* world.task(id)), ["unknown"])
+          assert.strictEqual(counter("reaped_attempts_total"), attempts)
+        })
+    ))
 
   it("writes the outcomes that the store had not taken yet", () =>
     inWorld({}, (world) =>

@@ -4,12 +4,13 @@
  * left the instances. A failure names its seed: `SEED=<n> npx vitest run test/engine/shared/simulation.test.ts`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Config, Effect, Fiber, Option, Random } from "effect"
+import type { Fiber } from "effect"
+import { Config, Effect, Option, Random } from "effect"
 import type { InvocationErrorReason, Task, TaskId, TaskScheduleId } from "../../../src/index.ts"
 import { InvocationError, LambdaFunction, spentAttempts, Trigger } from "../../../src/index.ts"
 import type { Fault, Link } from "../sharedStore.ts"
 import { inWorld } from "../world.ts"
-import type { Call, Instance, World } from "../world.ts"
+import type { Instance, World } from "../world.ts"
 import { sound } from "./support.ts"
 
 const names = ["a", "b", "c"] as const
@@ -50,13 +51,23 @@ const simulate = (seed: number) => {
   const pick = <A>(items: ReadonlyArray<A>): A | undefined => items[draw(Math.max(1, items.length))]
   let quiet = false
 
-  const script = (_: Call) =>
+  const script = () =>
     Effect.gen(function*() {
       const duration = quiet ? 0 : draw(3) === 0 ? 0 : draw(9_000)
       if (duration > 0) yield* Effect.sleep(duration)
       const reason = quiet
         ? undefined
-        : pick<InvocationErrorReason | undefined>(["FunctionError", "Throttled", "NoAnswer", "NotFound", undefined, undefined, undefined, undefined, undefined])
+        : pick<InvocationErrorReason | undefined>([
+          "FunctionError",
+          "Throttled",
+          "NoAnswer",
+          "NotFound",
+          undefined,
+          undefined,
+          undefined,
+          undefined,
+          undefined
+        ])
       return reason === undefined ? "fine" : yield* new InvocationError({ reason, message: "scripted" })
     })
 
@@ -98,7 +109,8 @@ const simulate = (seed: number) => {
         }
       }
       /** A caller does not wait for ever. */
-      const ask = <A, E>(call: Effect.Effect<A, E>) => Effect.disconnect(call).pipe(Effect.timeoutOption(20_000), Effect.option, Effect.map(Option.flatten))
+      const ask = <A, E>(call: Effect.Effect<A, E>) =>
+        Effect.disconnect(call).pipe(Effect.timeoutOption(20_000), Effect.option, Effect.map(Option.flatten))
 
       const steps: ReadonlyArray<(one: Instance) => Effect.Effect<unknown>> = [
         () => Effect.sleep(draw(2_000)),
@@ -108,7 +120,11 @@ const simulate = (seed: number) => {
           Effect.map(
             ask(one.scheduler.schedule(pick(functions) ?? assert.fail(), {
               trigger: pick([Trigger.now, Trigger.after(draw(30_000)), Trigger.after(draw(4_000))]) ?? Trigger.now,
-              retry: { maxAttempts: 1 + draw(4), baseDelay: draw(2) * draw(10_000), onUnknown: draw(5) === 0 ? "fail" : "retry" }
+              retry: {
+                maxAttempts: 1 + draw(4),
+                baseDelay: draw(2) * draw(10_000),
+                onUnknown: draw(5) === 0 ? "fail" : "retry"
+              }
             })),
             Option.map((task) => acknowledged.add(task.id))
           ),
@@ -124,7 +140,9 @@ const simulate = (seed: number) => {
           ),
         (one) =>
           Effect.gen(function*() {
-            const task = pick((yield* world.tasks).filter(({ status }) => status === "Scheduled" || status === "Running"))
+            const task = pick(
+              (yield* world.tasks).filter(({ status }) => status === "Scheduled" || status === "Running")
+            )
             if (task === undefined) return
             const answer = yield* ask(one.scheduler.cancel(task.id))
             if (Option.isSome(answer)) noteCancelled([answer.value])
@@ -135,7 +153,9 @@ const simulate = (seed: number) => {
             if (id === undefined || draw(3) > 0) return
             const answer = yield* ask(one.scheduler.cancelSchedule(id))
             if (Option.isNone(answer)) return
-            noteCancelled((yield* world.tasks).filter(({ scheduleId, status }) => scheduleId === id && status === "Cancelled"))
+            noteCancelled(
+              (yield* world.tasks).filter(({ scheduleId, status }) => scheduleId === id && status === "Cancelled")
+            )
           }),
         (one) =>
           Effect.sync(() => {
@@ -209,7 +229,11 @@ const simulate = (seed: number) => {
         const task = byId.get(id)
         assert.isDefined(task, `I01: Task ${id} is lost`)
         if ((task?.dueAt ?? Infinity) < now - 60_000) {
-          assert.notInclude(["Scheduled", "Running"], task?.status, `I03: Task ${id} is still live: ${JSON.stringify(task)}`)
+          assert.notInclude(
+            ["Scheduled", "Running"],
+            task?.status,
+            `I03: Task ${id} is still live: ${JSON.stringify(task)}`
+          )
         }
       }
       const living = new Set(instances.map(({ link }) => link.lease?.instanceId))
@@ -221,16 +245,25 @@ const simulate = (seed: number) => {
         assert.strictEqual(succeeded, task.status === "Succeeded" ? 1 : 0, `I04: ${task.id}`)
         assert.isAtMost(spentAttempts(task), task.retry.maxAttempts, `I12: ${task.id}`)
         const retryable = task.attempts.filter(({ ended }) => ended?.outcome === "failed").length
-        assert.isAtMost(calls.length, succeeded + unknown + retryable + task.attempts.filter(({ ended }) => ended?.outcome === "throttled").length, `I04: ${task.id} was sent more often than it is recorded`)
+        assert.isAtMost(
+          calls.length,
+          succeeded + unknown + retryable + task.attempts.filter(({ ended }) => ended?.outcome === "throttled").length,
+          `I04: ${task.id} was sent more often than it is recorded`
+        )
         if (task.retry.onUnknown === "fail") assert.isAtMost(unknown, 1, `at most once: ${task.id}`)
         for (const [index, attempt] of task.attempts.entries()) {
           assert.strictEqual(attempt.number, index + 1, `I19: ${task.id}`)
-          if (index > 0) assert.isAtLeast(attempt.startedAt, task.attempts[index - 1]?.ended?.at ?? Infinity, `I19: ${task.id}`)
+          if (index > 0) {
+            assert.isAtLeast(attempt.startedAt, task.attempts[index - 1]?.ended?.at ?? Infinity, `I19: ${task.id}`)
+          }
         }
         const marked = cancelled.get(task.id)
         if (marked !== undefined) {
           assert.strictEqual(task.status, "Cancelled", `I10: ${task.id}`)
-          assert.isTrue(calls.every(({ attempt }) => attempt <= marked), `I10: ${task.id} was marked after its cancel`)
+          assert.isTrue(
+            calls.every(({ attempt }) => attempt <= marked),
+            `I10: ${task.id} was marked after its cancel`
+          )
         }
         reached.unknown += unknown
         reached.notSent += task.attempts.filter(({ ended }) => ended?.outcome === "notSent").length
@@ -239,15 +272,24 @@ const simulate = (seed: number) => {
       }
       for (const id of schedules) {
         const rule = Option.getOrThrow(yield* Effect.orDie(world.store.getSchedule(id)))
-        const own = tasks.filter((task) => task.scheduleId === id).sort((left, right) => left.nominalAt - right.nominalAt)
+        const own = tasks.filter((task) => task.scheduleId === id).sort((left, right) =>
+          left.nominalAt - right.nominalAt
+        )
         const live = own.filter((task) => task.status === "Scheduled" || task.status === "Running")
         assert.strictEqual(live.length, rule.status === "Active" ? 1 : 0, `I03: schedule ${id} is ${rule.status}`)
         if (rule.maxRuns !== undefined) assert.isAtMost(rule.runs, rule.maxRuns, `${id} ran too often`)
         if (rule.status === "Active") {
           const { interval } = rule.recurrence
-          assert.isAtLeast(live[0]?.dueAt ?? -Infinity, now - 1_000, `I03: schedule ${id} stands: ${JSON.stringify(live)}`)
+          assert.isAtLeast(
+            live[0]?.dueAt ?? -Infinity,
+            now - 1_000,
+            `I03: schedule ${id} stands: ${JSON.stringify(live)}`
+          )
           assert.isAtMost((live[0]?.dueAt ?? Infinity) - now, interval + 1_000, `I03: schedule ${id} is far ahead`)
-          assert.isTrue(own.some((task) => task.status === "Succeeded" && task.finishedAt > now - 60_000), `I03: ${id} does not run`)
+          assert.isTrue(
+            own.some((task) => task.status === "Succeeded" && task.finishedAt > now - 60_000),
+            `I03: ${id} does not run`
+          )
         }
         for (const [index, task] of own.entries()) {
           if (rule.recurrence._tag !== "Fixed") continue
@@ -288,7 +330,10 @@ describe("instances on one store, whatever happens to them", () => {
     })
   }
 
-  it.skipIf(Option.isSome(asked))("were taken over, lost leases, left unknown outcomes, were cancelled while they ran ...", () => {
-    for (const [what, times] of Object.entries(reached)) assert.isAbove(times, 0, what)
-  })
+  it.skipIf(Option.isSome(asked))(
+    "were taken over, lost leases, left unknown outcomes, were cancelled while they ran ...",
+    () => {
+      for (const [what, times] of Object.entries(reached)) assert.isAbove(times, 0, what)
+    }
+  )
 })

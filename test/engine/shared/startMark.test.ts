@@ -87,7 +87,9 @@ describe("the start mark is committed before the bytes leave", () => {
         one.link.fault = (call) =>
           call === "claimDue" && world.time() >= begin + 4_000
             ? slow(700)
-            : call === "renewLease" ? lostRequest : undefined
+            : call === "renewLease"
+            ? lostRequest
+            : undefined
         yield* until(3_999)
         yield* world.store.insert([task], undefined)
         yield* until(5_500)
@@ -122,32 +124,37 @@ describe("the start mark is committed before the bytes leave", () => {
   }
 
   it("an occurrence whose skip is told too late is not asked for for ever: the schedule goes on", () =>
-    inWorld({ scripts: { job: ({ at }) => Effect.sleep(at % 60_000 === 0 ? 7_000 : 0) } }, (world) =>
-      Effect.gen(function*() {
-        const { instants, until } = yield* timeline(world)
-        const one = yield* world.start()
-        one.link.fault = (call) => call === "start" && world.time() % 20_000 === 4_980 ? lostReply : undefined
-        yield* one.scheduler.repeat(job, { trigger: Trigger.fixed("5 seconds") })
-        yield* until(59_000)
-        assert.deepStrictEqual(
-          (yield* world.tasks).filter(({ status }) => status === "Skipped").map(({ nominalAt }) => nominalAt % 60_000),
-          [5_000]
-        )
-        assert.deepStrictEqual(instants().map((at) => 5_000 * Math.floor(at / 5_000)), [
-          0,
-          10_000,
-          15_000,
-          20_000,
-          25_000,
-          30_000,
-          35_000,
-          40_000,
-          45_000,
-          50_000,
-          55_000
-        ])
-        sound(world)
-      })))
+    inWorld(
+      { scripts: { job: ({ at }) => Effect.sleep(at % 60_000 === 0 ? 7_000 : 0) } },
+      (world) =>
+        Effect.gen(function*() {
+          const { instants, until } = yield* timeline(world)
+          const one = yield* world.start()
+          one.link.fault = (call) => call === "start" && world.time() % 20_000 === 4_980 ? lostReply : undefined
+          yield* one.scheduler.repeat(job, { trigger: Trigger.fixed("5 seconds") })
+          yield* until(59_000)
+          assert.deepStrictEqual(
+            (yield* world.tasks).filter(({ status }) => status === "Skipped").map(({ nominalAt }) =>
+              nominalAt % 60_000
+            ),
+            [5_000]
+          )
+          assert.deepStrictEqual(instants().map((at) => 5_000 * Math.floor(at / 5_000)), [
+            0,
+            10_000,
+            15_000,
+            20_000,
+            25_000,
+            30_000,
+            35_000,
+            40_000,
+            45_000,
+            50_000,
+            55_000
+          ])
+          sound(world)
+        })
+    ))
 
   for (const hints of [false, true]) {
     it(`a cancel between the mark and the due time keeps it from leaving (by ${hints ? "another instance" : "itself"})`, () =>

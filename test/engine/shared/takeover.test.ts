@@ -11,44 +11,47 @@ const onlyByLeases = { reconcileInterval: 3_600_000 }
 describe("what a dead instance held", () => {
   for (const trigger of [Trigger.fixed("10 seconds"), Trigger.spaced("10 seconds")]) {
     it(`goes on within its lease and a second (with a schedule: ${trigger._tag})`, () =>
-      inWorld({ settings: onlyByLeases, scripts: { job: () => Effect.sleep("3 seconds") } }, (world) =>
-        Effect.gen(function*() {
-          const { begin, instants, until } = yield* timeline(world)
-          const claims = counter("reaped_claims_total")
-          const attempts = counter("reaped_attempts_total")
-          const one = yield* world.start()
-          const waiting = yield* one.scheduler.schedule(job, { trigger: Trigger.after("40 seconds") })
-          const late = yield* one.scheduler.schedule(job, { trigger: Trigger.after("32 seconds") })
-          const { id } = yield* one.scheduler.repeat(other, { trigger })
-          const two = yield* world.start()
-          yield* until(29_000)
-          const running = yield* one.scheduler.schedule(job)
-          yield* until(31_000)
-          one.kill()
-          yield* until(31_000 + lease + 1_000)
-          assert.deepStrictEqual((yield* world.tasks).filter(({ owner }) => owner === one.link.lease?.instanceId), [])
-          yield* until(60_000)
-          const [first, ...again] = world.calls.filter(({ taskId }) => taskId === running.id)
-          assert.strictEqual(first?.by, one.name)
-          assert.strictEqual(again.length, 1)
-          // The retry's own delay is at most a second.
-          assert.isAtMost(again[0]!.at - begin, 31_000 + lease + 2_000)
-          assert.deepStrictEqual(outcomes(yield* world.task(running.id)), ["unknown", "succeeded"])
-          const [ranLate] = world.calls.filter(({ taskId }) => taskId === late.id)
-          assert.isAtMost(ranLate!.at - begin, 31_000 + lease + 1_000)
-          assert.deepStrictEqual(instants(world.calls.filter(({ taskId }) => taskId === waiting.id)), [40_000])
-          const ticks = world.calls.filter(({ functionName }) => functionName === "other")
-          assert.deepStrictEqual(
-            instants(ticks).map((at) => trigger._tag === "Fixed" ? at % 10_000 : 0),
-            ticks.map(() => 0)
-          )
-          assert.isAtLeast(ticks.length, 6)
-          assert.strictEqual(ticks.at(-1)?.by, two.name)
-          assert.strictEqual((yield* world.task(ticks[0]!.taskId)).scheduleId, id)
-          assert.isAtLeast(counter("reaped_claims_total"), claims + 2)
-          assert.strictEqual(counter("reaped_attempts_total"), attempts + 1)
-          sound(world)
-        })))
+      inWorld(
+        { settings: onlyByLeases, scripts: { job: () => Effect.sleep("3 seconds") } },
+        (world) =>
+          Effect.gen(function*() {
+            const { begin, instants, until } = yield* timeline(world)
+            const claims = counter("reaped_claims_total")
+            const attempts = counter("reaped_attempts_total")
+            const one = yield* world.start()
+            const waiting = yield* one.scheduler.schedule(job, { trigger: Trigger.after("40 seconds") })
+            const late = yield* one.scheduler.schedule(job, { trigger: Trigger.after("32 seconds") })
+            const { id } = yield* one.scheduler.repeat(other, { trigger })
+            const two = yield* world.start()
+            yield* until(29_000)
+            const running = yield* one.scheduler.schedule(job)
+            yield* until(31_000)
+            one.kill()
+            yield* until(31_000 + lease + 1_000)
+            assert.deepStrictEqual((yield* world.tasks).filter(({ owner }) => owner === one.link.lease?.instanceId), [])
+            yield* until(60_000)
+            const [first, ...again] = world.calls.filter(({ taskId }) => taskId === running.id)
+            assert.strictEqual(first?.by, one.name)
+            assert.strictEqual(again.length, 1)
+            // The retry's own delay is at most a second.
+            assert.isAtMost((again[0]?.at ?? Infinity) - begin, 31_000 + lease + 2_000)
+            assert.deepStrictEqual(outcomes(yield* world.task(running.id)), ["unknown", "succeeded"])
+            const [ranLate] = world.calls.filter(({ taskId }) => taskId === late.id)
+            assert.isAtMost((ranLate?.at ?? Infinity) - begin, 31_000 + lease + 1_000)
+            assert.deepStrictEqual(instants(world.calls.filter(({ taskId }) => taskId === waiting.id)), [40_000])
+            const ticks = world.calls.filter(({ functionName }) => functionName === "other")
+            assert.deepStrictEqual(
+              instants(ticks).map((at) => trigger._tag === "Fixed" ? at % 10_000 : 0),
+              ticks.map(() => 0)
+            )
+            assert.isAtLeast(ticks.length, 6)
+            assert.strictEqual(ticks.at(-1)?.by, two.name)
+            for (const { taskId } of ticks) assert.strictEqual((yield* world.task(taskId)).scheduleId, id)
+            assert.isAtLeast(counter("reaped_claims_total"), claims + 2)
+            assert.strictEqual(counter("reaped_attempts_total"), attempts + 1)
+            sound(world)
+          })
+      ))
   }
 
   it("goes on also when it is the only one that starts again, as soon as its lease has ended", () =>
@@ -80,6 +83,23 @@ describe("what a dead instance held", () => {
         yield* until(30_000)
         assert.deepStrictEqual(world.calls.map(({ by }) => by), [two.name])
         assert.isAtMost(instants()[0] ?? Infinity, 12_000)
+        sound(world)
+      })))
+
+  it("and when it turns up only once its owner is gone for good", () =>
+    inWorld({ settings: { shutdownGrace: 0 } }, (world) =>
+      Effect.gen(function*() {
+        const { instants, until } = yield* timeline(world)
+        const one = yield* world.start()
+        const two = yield* world.start()
+        // On its way to the store for longer than anybody waits.
+        one.link.fault = (call) => call === "insert" ? { reaches: 25_000 } : undefined
+        yield* Effect.fork(one.scheduler.schedule(job))
+        yield* until(1_000)
+        yield* one.stop
+        yield* until(60_000)
+        assert.deepStrictEqual(world.calls.map(({ by }) => by), [two.name])
+        assert.isAtMost(instants()[0] ?? Infinity, 25_000 + 11_000)
         sound(world)
       })))
 
