@@ -23,7 +23,9 @@ export interface Observer {
   readonly holdings: (instances: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<Holding>>
   /** Every instance that has a lease or owns something: until when the one lasts, and whether it does the other. */
   readonly instances: Effect.Effect<ReadonlyArray<typeof InstanceRow.Type>>
-  /** How many Tasks are not over, and not for later. */
+  /** How many transactions have changed something and wait for their client to go on, for a while already. */
+  readonly openTransactions: Effect.Effect<number>
+  /** How many Tasks are not over. */
   readonly unfinished: Effect.Effect<number>
   /** Ends connections of others to this database, each with this chance; answers how many. */
   readonly terminate: (share: number) => Effect.Effect<number>
@@ -119,6 +121,17 @@ export const observe = (url: string, schema: string): Effect.Effect<Observer, ne
             o.id IS NOT NULL AS owns
           FROM "${schema}".instances i
           FULL JOIN (SELECT DISTINCT owner AS id FROM "${schema}".tasks WHERE owner IS NOT NULL) o ON o.id = i.id`
+        ),
+        openTransactions: Effect.map(
+          ask(
+            Count,
+            `SELECT count(DISTINCT a.pid) FROM pg_stat_activity a
+            JOIN pg_locks l ON l.pid = a.pid AND l.mode = 'RowExclusiveLock'
+            JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = $1::regnamespace
+            WHERE a.state = 'idle in transaction' AND a.xact_start < clock_timestamp() - interval '50 milliseconds'`,
+            [`"${schema}"`]
+          ),
+          ([row]) => row?.count ?? 0
         ),
         unfinished: Effect.map(
           ask(Count, `SELECT count(*) FROM "${schema}".tasks WHERE finished_at IS NULL`),

@@ -112,6 +112,8 @@ export interface Rig {
   readonly endpoint: Effect.Effect<ReadonlyArray<EndpointLine>>
   /** The first one has schedules as well as one-shots. */
   readonly startWorker: (options?: WorkerOptions) => Effect.Effect<Worker, never, Scope.Scope>
+  /** Waits until a worker has work in every phase: some that waits, and calls that have not been answered. */
+  readonly untilBusy: (worker: Worker) => Effect.Effect<void>
   /** Workers that have not ended. */
   readonly running: Effect.Effect<ReadonlyArray<Worker>>
   /**
@@ -175,6 +177,18 @@ export const makeRig = (stage: Stage, { functions, lease, load, schema, seed }: 
       return Effect.flatMap(observer.holdings(instances), again)
     }
 
+    const isBusy = (worker: Worker) =>
+      Effect.gen(function*() {
+        const holdings = yield* observer.holdings(worker.instances())
+        const underWay = new Set<string>()
+        for (const { attempt, kind, taskId } of yield* endpoint.log) {
+          if (kind === "arrival") underWay.add(`${taskId} ${attempt}`)
+          else underWay.delete(`${taskId} ${attempt}`)
+        }
+        const calls = holdings.filter(({ attempt, id }) => underWay.has(`${id} ${attempt}`))
+        return calls.length > 1 && holdings.some(({ status }) => status === "Scheduled")
+      })
+
     const comeToRest = Effect.gen(function*() {
       const schedules = (yield* observer.schedules).map(({ id }) => id)
       for (const worker of yield* running) {
@@ -209,6 +223,14 @@ export const makeRig = (stage: Stage, { functions, lease, load, schema, seed }: 
       observer,
       endpoint: endpoint.log,
       startWorker: startAnother,
+      untilBusy: (worker) =>
+        Effect.repeat(Effect.delay(isBusy(worker), "20 millis"), { until: (busy) => busy }).pipe(
+          Effect.timeoutFail({
+            duration: "20 seconds",
+            onTimeout: () => new Error(`${worker.name} has nothing to do: ${worker.output()}`)
+          }),
+          Effect.orDie
+        ),
       running,
       noteEnd: (worker, endedAt) =>
         Effect.suspend(() => settledHoldings(worker.instances())).pipe(

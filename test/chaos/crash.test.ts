@@ -55,14 +55,11 @@ class Stage extends Context.Tag("effect-lambda-scheduler/test/chaos/crash.test/S
   ).pipe(Layer.provide(Logger.minimumLogLevel(LogLevel.Error)), Layer.orDie)
 }
 
-/** Long enough for every worker to hold something in every phase. */
-const warmUp = Effect.sleep("1 second")
-
 const acknowledged = (worker: Worker): number => worker.journal().filter(({ kind }) => kind === "acknowledged").length
 
 const until = (what: string, condition: () => boolean) =>
   Effect.sync(condition).pipe(
-    Effect.delay("20 millis"),
+    Effect.delay("50 millis"),
     Effect.repeat({ until: (holds) => holds }),
     Effect.timeoutOption("10 seconds"),
     Effect.map((held) => expect(Option.isSome(held), what).toBe(true))
@@ -101,12 +98,22 @@ const startBesideOne = (schema: string, lease: number) =>
     const proxy = yield* stage.proxy
     const rig = yield* stage.rig(schema, { lease })
     const [behind] = yield* Effect.all([rig.startWorker({ databaseUrl: proxy.databaseUrl }), rig.startWorker()], atOnce)
-    yield* warmUp
+    yield* rig.untilBusy(behind)
     return { proxy, rig, behind }
   })
 
-/** So slow that some transaction is always under way: what it has locked is to be taken over all the same. */
-const slowDown = (proxy: TcpProxy) => Effect.zipRight(proxy.delay(30), Effect.sleep("500 millis"))
+/**
+ * Waits until a worker is in the midst of a transaction, behind a network that is slow enough for that: what it has
+ * locked is to be taken over all the same.
+ */
+const inTransaction = (rig: Rig, proxy: TcpProxy) =>
+  Effect.zipRight(
+    proxy.delay(30),
+    Effect.repeat(rig.observer.openTransactions, { until: (count) => count > 0 }).pipe(
+      Effect.timeoutFail({ duration: "20 seconds", onTimeout: () => new Error("There are no transactions") }),
+      Effect.orDie
+    )
+  )
 
 /** Waits until a worker has a lease under another id than so far. */
 const takesNewId = (worker: Worker, before: number) =>
@@ -136,7 +143,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
     Effect.gen(function*() {
       const rig = yield* (yield* Stage).rig("alone")
       const first = yield* rig.startWorker()
-      yield* warmUp
+      yield* rig.untilBusy(first)
       const killedAt = now()
       first.kill("SIGKILL")
       yield* first.ended
@@ -165,7 +172,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
         rig.startWorker({ engine: { shutdownGrace: 200 } }),
         rig.startWorker()
       ], atOnce)
-      yield* warmUp
+      yield* Effect.forEach([patient, hasty], rig.untilBusy, atOnce)
       const patientRuns = yield* rig.observer.holdings(patient.instances())
       const hastyRuns = yield* rig.observer.holdings(hasty.instances())
       const askedAt = now()
@@ -174,7 +181,8 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
       const [patientEnd, hastyEnd] = yield* Effect.all([patient.ended, hasty.ended], atOnce)
       const ours = [...patient.instances(), ...hasty.instances()]
       expect(yield* rig.observer.holdings(ours)).toEqual([])
-      expect([...yield* rig.observer.living].filter((id) => ours.includes(id))).toEqual([])
+      const left = [...yield* rig.observer.living].filter((id) => ours.includes(id))
+      expect(left, `${patient.output()}\n${hasty.output()}`).toEqual([])
       expect([patientEnd.code, hastyEnd.code]).toEqual([0, 0])
       expect(patientEnd.at - askedAt).toBeLessThan(1_200 + 2_000)
       expect(hastyEnd.at - askedAt).toBeLessThan(200 + 5_000)
@@ -190,7 +198,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
     "a freeze longer than its lease: another does its work, and its late results are refused",
     Effect.gen(function*() {
       const { behind: frozen, proxy, rig } = yield* startBesideOne("freeze", lease)
-      yield* slowDown(proxy)
+      yield* inTransaction(rig, proxy)
       const before = frozen.instances().length
       frozen.kill("SIGSTOP")
       const held = yield* rig.noteEnd(frozen, now())
@@ -219,7 +227,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
         rig.startWorker({ clockSkew: -600_000 }),
         rig.startWorker()
       ], atOnce)
-      yield* warmUp
+      yield* rig.untilBusy(killed)
       killed.kill("SIGKILL")
       yield* rig.noteEnd(killed, (yield* killed.ended).at)
       yield* Effect.sleep(2.5 * lease)
@@ -282,7 +290,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
     "a network that says nothing any more: another does its work, and it comes back",
     Effect.gen(function*() {
       const { behind, proxy, rig } = yield* startBesideOne("hole", lease)
-      yield* slowDown(proxy)
+      yield* inTransaction(rig, proxy)
       const before = behind.instances().length
       yield* proxy.blackHole
       const held = yield* rig.noteEnd(behind, now())
@@ -320,7 +328,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
       const { restart, rigAlone } = yield* Stage
       const rig = yield* rigAlone("restarts", { lease: 3_000 })
       const workers = yield* Effect.all([rig.startWorker(), rig.startWorker()], atOnce)
-      yield* warmUp
+      yield* Effect.forEach(workers, rig.untilBusy, atOnce)
       for (const mode of ["immediate", "fast"] as const) {
         yield* restart(mode)
         // Until it is gone, what goes on is the past.
@@ -337,7 +345,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
     Effect.gen(function*() {
       const rig = yield* (yield* Stage).rigAlone("backends", { lease: 3_000 })
       const workers = yield* Effect.all([rig.startWorker(), rig.startWorker()], atOnce)
-      yield* warmUp
+      yield* Effect.forEach(workers, rig.untilBusy, atOnce)
       let ended = 0
       for (const share of [1, 0.3, 0.3, 0.3, 1, 0.5, 0.5, 0.5, 1]) {
         ended += yield* rig.observer.terminate(share)

@@ -22,7 +22,7 @@ const banner =
 
 /**
  * Puts a program and all it needs into one file. Node starts that in 0.2 s; loading the modules one by one takes 1.5 s of
- * a processor, which a restart under load does not have.
+ * a processor, which a restart under load does not have. (A source map would triple the time.)
  *
  * @param program its path relative to this file
  */
@@ -39,7 +39,6 @@ export const bundle = (program: string): Effect.Effect<string, never, Scope.Scop
         format: "esm",
         external: ["pg-native"],
         banner: { js: banner },
-        sourcemap: "inline",
         logLevel: "error"
       })
       await stop()
@@ -82,7 +81,7 @@ export const start = (
     const ended = yield* Deferred.make<Ended>()
     const program = yield* Effect.acquireRelease(
       Effect.sync((): Program => {
-        const child = spawn(process.execPath, ["--enable-source-maps", file], {
+        const child = spawn(process.execPath, [file], {
           env: { PATH: "/usr/local/bin:/usr/bin:/bin", NODE_NO_WARNINGS: "1", ...environment },
           stdio: ["ignore", "pipe", "pipe", "ipc"]
         })

@@ -146,7 +146,7 @@ const askSteadily = (scheduler: Context.Tag.Service<LambdaScheduler>) => {
   return Effect.forever(Effect.delay(Effect.fork(one), 1_000 / load.rate))
 }
 
-const burstCallers = 5
+const burstCallers = 4
 
 /** As much as goes, until the kill that is to come upon it has come. */
 const burst = (scheduler: Context.Tag.Service<LambdaScheduler>) =>

@@ -54,11 +54,16 @@ export const makeChangeFeed = (
     /** From now on; whatever was changed since the last look has been missed. */
     const begin = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      const [row] = yield* store.db.run("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+      // What is there already is not news, though a transaction that is older may still be open.
+      const rows = yield* store.db.run(
+        `SELECT now.xmin::text, c.id::text, c.xid::text
+          FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin) now
+          LEFT JOIN ${table} c ON c.xid >= now.xmin`
+      )
       if (horizon !== undefined) store.log.lose()
-      horizon = row?.[0] as string
+      horizon = rows[0]?.[0] as string
       readAt = now
-      seen = new Map()
+      seen = new Map(rows.flatMap(([, id, xid]) => id === null ? [] : [[id as string, BigInt(xid as string)] as const]))
     })
 
     const tell = (changed: ReadonlyArray<readonly [TaskChangeKind, TaskId]>): Effect.Effect<void, SqlError> =>

@@ -109,9 +109,12 @@ export const reap = (store: Store, { instanceId }: Lease, limit: number): Effect
         yield* run(
           takeOver(
             store,
-            `(SELECT t.id FROM ${tasks} t WHERE t.owner IS NOT NULL
-              AND NOT EXISTS (SELECT 1 FROM ${instances} i WHERE i.id = t.owner)
-              ORDER BY t.id LIMIT $2 FOR UPDATE SKIP LOCKED) dead`,
+            // Materialized: the limit is exact. In no order: sorted by id, all there is might be walked through.
+            `(WITH found AS MATERIALIZED (
+              SELECT t.id FROM ${tasks} t WHERE t.owner IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM ${instances} i WHERE i.id = t.owner)
+              LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) SELECT id FROM found) dead`,
             "t.id = dead.id"
           ),
           [instanceId, limit]

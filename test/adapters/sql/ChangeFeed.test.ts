@@ -83,6 +83,26 @@ describe("ChangeFeed", () => {
       for (const { got } of yield* Fiber.joinAll(readers)) expect(got).toEqual(ids)
     }))
 
+  test("what was committed before is no news, though an older transaction is open still", (repository) =>
+    Effect.gen(function*() {
+      const sql = yield* PgClient
+      const [isOpen, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const transaction = yield* Effect.fork(sql.withTransaction(
+        sql`SELECT pg_current_xact_id()`.pipe(
+          Effect.zipRight(Deferred.succeed(isOpen, undefined)),
+          Effect.zipRight(Deferred.await(mayEnd))
+        )
+      ))
+      yield* Deferred.await(isOpen)
+      yield* insertOne(repository)
+      const { feed } = yield* feedBeside(repository)
+      const { last } = yield* feed.changes("latest")
+      const id = yield* insertOne(repository)
+      expect((yield* feed.changes(last)).changes.map(({ task }) => task.id)).toEqual([id])
+      yield* Deferred.succeed(mayEnd, undefined)
+      yield* Fiber.join(transaction)
+    }))
+
   test("misses nothing of a transaction that began long before it is committed, and tells nothing twice", (repository) =>
     Effect.gen(function*() {
       const sql = yield* PgClient

@@ -170,13 +170,15 @@ const explaining = (
     text.startsWith("SELECT pg_")
       ? run(text, params)
       : Effect.map(run(`EXPLAIN (${options}, FORMAT JSON) ${text}`, params), (rows): ReadonlyArray<Row> => {
-        plans.push(...(rows[0]?.[0] as ReadonlyArray<{ readonly Plan: Plan }>).map(({ Plan }) => Plan))
+        for (const [explained] of rows) {
+          plans.push(...(explained as ReadonlyArray<{ readonly Plan: Plan }>).map(({ Plan }) => Plan))
+        }
         return []
       })
   return {
     plans,
     store: {
-      db: { run: explain, transact: (body) => body(explain), joined: Effect.succeedNone },
+      db: { run: explain, transact: (body) => body(explain), inTransaction: (_, otherwise) => otherwise },
       schema,
       tables,
       columns: columnsOf(tables),
