@@ -20,12 +20,16 @@ export interface Work {
 const noTags: Readonly<Record<string, string>> = {}
 const noOptions: WorkOptions<unknown> = {}
 
+/** What has no UTF-8, or no place in a database's text, would come back as something else. */
+const isText = (text: string): boolean => text.isWellFormed() && !text.includes("\0")
+
 const parseTags = (tags: unknown): Either.Either<Readonly<Record<string, string>>, InvalidInput> => {
   if (tags === undefined) return Either.right(noTags)
   const entries = typeof tags === "object" && tags !== null ? Object.entries(tags) : undefined
   return entries !== undefined && entries.length <= 50 &&
       entries.every(([key, value]) =>
-        key.length > 0 && key.length <= 128 && typeof value === "string" && value.length <= 256
+        key.length > 0 && key.length <= 128 && typeof value === "string" && value.length <= 256 && isText(key) &&
+        isText(value)
       )
     // A copy: what the caller does to its own afterwards is not done to a stored Task.
     ? Either.right({ ...tags as Readonly<Record<string, string>> })
@@ -33,7 +37,8 @@ const parseTags = (tags: unknown): Either.Either<Readonly<Record<string, string>
       new InvalidInput({
         reason: "TagsInvalid",
         field: "tags",
-        message: "tags: expected at most 50, keys of 1 to 128 characters, values of at most 256"
+        message: "tags: expected at most 50, keys of 1 to 128 characters, values of at most 256, without NUL or lone " +
+          "surrogates"
       })
     )
 }

@@ -106,13 +106,12 @@ const startBesideOne = (schema: string, lease: number) =>
  * Waits until a worker is in the midst of a transaction, behind a network that is slow enough for that: what it has
  * locked is to be taken over all the same.
  */
-const inTransaction = (rig: Rig, proxy: TcpProxy) =>
+const untilInTransaction = (rig: Rig, worker: Worker, proxy: TcpProxy) =>
   Effect.zipRight(
     proxy.delay(30),
-    Effect.repeat(rig.observer.openTransactions, { until: (count) => count > 0 }).pipe(
-      Effect.timeoutFail({ duration: "20 seconds", onTimeout: () => new Error("There are no transactions") }),
-      Effect.orDie
-    )
+    Effect.repeat(Effect.zipRight(rig.untilBusy(worker), rig.observer.openTransactions), {
+      until: (count) => count > 0
+    })
   )
 
 /** Waits until a worker has a lease under another id than so far. */
@@ -198,7 +197,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
     "a freeze longer than its lease: another does its work, and its late results are refused",
     Effect.gen(function*() {
       const { behind: frozen, proxy, rig } = yield* startBesideOne("freeze", lease)
-      yield* inTransaction(rig, proxy)
+      yield* untilInTransaction(rig, frozen, proxy)
       const before = frozen.instances().length
       frozen.kill("SIGSTOP")
       const held = yield* rig.noteEnd(frozen, now())
@@ -290,7 +289,7 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
     "a network that says nothing any more: another does its work, and it comes back",
     Effect.gen(function*() {
       const { behind, proxy, rig } = yield* startBesideOne("hole", lease)
-      yield* inTransaction(rig, proxy)
+      yield* untilInTransaction(rig, behind, proxy)
       const before = behind.instances().length
       yield* proxy.blackHole
       const held = yield* rig.noteEnd(behind, now())
