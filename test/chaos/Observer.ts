@@ -23,8 +23,8 @@ export interface Observer {
   readonly holdings: (instances: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<Holding>>
   /** Every instance that has a lease or owns something: until when the one lasts, and whether it does the other. */
   readonly instances: Effect.Effect<ReadonlyArray<typeof InstanceRow.Type>>
-  /** How many transactions have changed something and wait for their client to go on, for a while already. */
-  readonly openTransactions: Effect.Effect<number>
+  /** How many Tasks of these instances are locked by a transaction that is under way. */
+  readonly locked: (instances: ReadonlyArray<string>) => Effect.Effect<number>
   /** How many Tasks are not over. */
   readonly unfinished: Effect.Effect<number>
   /** Ends connections of others to this database, each with this chance; answers how many. */
@@ -122,17 +122,16 @@ export const observe = (url: string, schema: string): Effect.Effect<Observer, ne
           FROM "${schema}".instances i
           FULL JOIN (SELECT DISTINCT owner AS id FROM "${schema}".tasks WHERE owner IS NOT NULL) o ON o.id = i.id`
         ),
-        openTransactions: Effect.map(
-          ask(
-            Count,
-            `SELECT count(DISTINCT a.pid) FROM pg_stat_activity a
-            JOIN pg_locks l ON l.pid = a.pid AND l.mode = 'RowExclusiveLock'
-            JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = $1::regnamespace
-            WHERE a.state = 'idle in transaction' AND a.xact_start < clock_timestamp() - interval '50 milliseconds'`,
-            [`"${schema}"`]
+        locked: (instances) =>
+          Effect.map(
+            ask(
+              Count,
+              `WITH free AS (SELECT id FROM "${schema}".tasks WHERE owner = ANY($1::uuid[]) FOR UPDATE SKIP LOCKED)
+              SELECT count(*) - (SELECT count(*) FROM free) AS count FROM "${schema}".tasks WHERE owner = ANY($1::uuid[])`,
+              [instances]
+            ),
+            ([row]) => row?.count ?? 0
           ),
-          ([row]) => row?.count ?? 0
-        ),
         unfinished: Effect.map(
           ask(Count, `SELECT count(*) FROM "${schema}".tasks WHERE finished_at IS NULL`),
           ([row]) => row?.count ?? 0

@@ -103,16 +103,29 @@ const startBesideOne = (schema: string, lease: number) =>
   })
 
 /**
- * Waits until a worker is in the midst of a transaction, behind a network that is slow enough for that: what it has
- * locked is to be taken over all the same.
+ * Stops a worker in the midst of a transaction, behind a network that is slow enough for that: what it has locked is to
+ * be taken over all the same. Answers since when it stands still.
  */
-const untilInTransaction = (rig: Rig, worker: Worker, proxy: TcpProxy) =>
-  Effect.zipRight(
-    proxy.delay(30),
-    Effect.repeat(Effect.zipRight(rig.untilBusy(worker), rig.observer.openTransactions), {
-      until: (count) => count > 0
-    })
-  )
+const stopInTransaction = (
+  rig: Rig,
+  worker: Worker,
+  proxy: TcpProxy,
+  { goOn, stop }: { readonly stop: Effect.Effect<void>; readonly goOn: Effect.Effect<void> }
+): Effect.Effect<number> =>
+  Effect.gen(function*() {
+    yield* goOn
+    yield* proxy.delay(30)
+    yield* rig.untilBusy(worker)
+    const locked = rig.observer.locked(worker.instances())
+    yield* Effect.repeat(locked, { until: (count) => count > 0 })
+    const stoppedAt = now()
+    yield* stop
+    // What was under way to the database has arrived by then.
+    yield* Effect.sleep("100 millis")
+    return (yield* locked) > 0
+      ? stoppedAt
+      : yield* stopInTransaction(rig, worker, proxy, { goOn, stop })
+  })
 
 /** Waits until a worker has a lease under another id than so far. */
 const takesNewId = (worker: Worker, before: number) =>
@@ -197,10 +210,12 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
     "a freeze longer than its lease: another does its work, and its late results are refused",
     Effect.gen(function*() {
       const { behind: frozen, proxy, rig } = yield* startBesideOne("freeze", lease)
-      yield* untilInTransaction(rig, frozen, proxy)
+      const stoppedAt = yield* stopInTransaction(rig, frozen, proxy, {
+        stop: Effect.sync(() => frozen.kill("SIGSTOP")),
+        goOn: Effect.sync(() => frozen.kill("SIGCONT"))
+      })
       const before = frozen.instances().length
-      frozen.kill("SIGSTOP")
-      const held = yield* rig.noteEnd(frozen, now())
+      const held = yield* rig.noteEnd(frozen, stoppedAt)
       yield* Effect.sleep(2.5 * lease)
       yield* proxy.forward
       frozen.kill("SIGCONT")
@@ -289,10 +304,9 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
     "a network that says nothing any more: another does its work, and it comes back",
     Effect.gen(function*() {
       const { behind, proxy, rig } = yield* startBesideOne("hole", lease)
-      yield* untilInTransaction(rig, behind, proxy)
+      const stoppedAt = yield* stopInTransaction(rig, behind, proxy, { stop: proxy.blackHole, goOn: proxy.forward })
       const before = behind.instances().length
-      yield* proxy.blackHole
-      const held = yield* rig.noteEnd(behind, now())
+      const held = yield* rig.noteEnd(behind, stoppedAt)
       expect(held.length).toBeGreaterThan(0)
       yield* Effect.sleep(2.5 * lease)
       yield* proxy.forward

@@ -430,6 +430,6 @@ export const randomCallsContract = ({ harness }: Suite): void => {
     )
     // A few runs need not come across everything.
     if (harness.randomRuns >= 100) expect([...seen].sort()).toEqual([...mustHaveBeenSeen].sort())
-    else expect(seen.size).toBeGreaterThan(mustHaveBeenSeen.length / 2)
+    else expect(seen.size).toBeGreaterThan(4)
   }, 120_000)
 }
