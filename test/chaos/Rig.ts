@@ -235,13 +235,14 @@ export const makeRig = (stage: Stage, { functions, lease, load, schema, seed }: 
       noteEnd: (worker, endedAt) =>
         Effect.suspend(() => settledHoldings(worker.instances())).pipe(
           Effect.tap((holdings) =>
-            takeovers.noteEnd(
-              worker.instances(),
+            takeovers.noteEnd({
+              worker: worker.name,
+              instances: worker.instances(),
               endedAt,
-              holdings.flatMap(({ dueAt, id, scheduleId, status }) =>
+              held: holdings.flatMap(({ dueAt, id, scheduleId, status }) =>
                 scheduleId === null ? [{ id, dueAt, started: status === "Running" }] : []
               )
-            )
+            })
           )
         ),
       takeovers: takeovers.seen,

@@ -7,11 +7,7 @@ import type { Ending, Takeovers } from "./verify.ts"
 
 export interface TakeoverWatch {
   /** An instance has ended, or stands still, since this instant, and held these one-shots. */
-  readonly noteEnd: (
-    instances: ReadonlyArray<string>,
-    endedAt: number,
-    held: Ending["held"]
-  ) => Effect.Effect<void>
+  readonly noteEnd: (ending: Pick<Ending, "worker" | "instances" | "endedAt" | "held">) => Effect.Effect<void>
   readonly seen: Effect.Effect<Takeovers>
 }
 
@@ -44,9 +40,9 @@ export const watchTakeovers = (observer: Observer, lease: number): Effect.Effect
     yield* Effect.forkScoped(Effect.forever(Effect.zipRight(look, Effect.sleep("50 millis"))))
 
     return {
-      noteEnd: (instances, endedAt, held) =>
+      noteEnd: (ending) =>
         Effect.sync(() => {
-          endings.push({ instances, endedAt, held, lastHeldAt: undefined, freedAt: undefined })
+          endings.push({ ...ending, lastHeldAt: undefined, freedAt: undefined })
         }),
       seen: Effect.sync(() => ({ endings, heartbeats }))
     }

@@ -248,6 +248,7 @@ describe("the occurrences of a schedule that is not kept", () => {
 describe("takeovers", () => {
   const lease = 1_000
   const anEnding = (fields: Partial<Ending> = {}): Ending => ({
+    worker: "w1",
     instances: ["dead"],
     endedAt: t0,
     lastHeldAt: t0 + 1_900,
@@ -309,6 +310,7 @@ describe("takeovers", () => {
     expect(broken([anEnding()], 2_300, well, sent("b", 1, 300))).toEqual([])
     expect(broken([anEnding()], 2_301, well, sent("b", 1, 300))).toHaveLength(1)
     expect(broken([anEnding()], 2_300, well, sent("b", 1, 2_301))).toHaveLength(1)
+    expect(broken([anEnding({ worker: "ask of b" })], 2_300, well, sent("b", 1, 300))).toHaveLength(1)
   })
 
   it("counts from the last of several that held it", () => {

@@ -317,6 +317,8 @@ export const verify = (history: History): ReadonlyArray<Violation> => {
 
 /** What an instance held when it ended without a word, and what became of that. Instants are epoch milliseconds. */
 export interface Ending {
+  /** What it asked for is named after it. */
+  readonly worker: string
   readonly instances: ReadonlyArray<string>
   readonly endedAt: number
   /** The last look at the store that still saw something of theirs; `undefined`: none after the end did. */
@@ -353,9 +355,16 @@ const wasWell = (beats: ReadonlyArray<number>, from: number, to: number, lease: 
   return false
 }
 
-/** When Tasks that no ended instance has held arrived, and how late: what the machine could do then. */
-const ordinaryArrivals = ({ endpoint, tasks }: History, held: ReadonlyMap<string, unknown>) => {
-  const rows = new Map(tasks.map((row) => [row.id, row]))
+/** When Tasks arrived that no ended instance has held or asked for, and how late: what the machine could do then. */
+const ordinaryArrivals = (
+  { endpoint, tasks }: History,
+  held: ReadonlyMap<string, unknown>,
+  endings: ReadonlyArray<Ending>
+) => {
+  const ended = new Set(endings.map(({ worker }) => worker))
+  const rows = new Map(
+    tasks.flatMap((row) => ended.has(row.name.split("-")[0] ?? "") ? [] : [[row.id, row] as const])
+  )
   return endpoint.flatMap(({ attempt, kind, t, taskId }) => {
     const row = rows.get(taskId)
     return kind === "arrival" && attempt === 1 && row !== undefined && !held.has(taskId)
@@ -383,7 +392,7 @@ export const verifyTakeovers = (
   }
   const lastHolder = new Map<string, Ending>()
   for (const ending of endings) for (const { id } of ending.held) lastHolder.set(id, ending)
-  const ordinary = ordinaryArrivals(history, lastHolder)
+  const ordinary = ordinaryArrivals(history, lastHolder, endings)
 
   return endings.flatMap((ending) => {
     const { endedAt, freedAt, held, lastHeldAt } = ending
