@@ -1,7 +1,6 @@
 /** A store, an endpoint and workers, put together for one run; and the history of it. */
 import type { Scope } from "effect"
 import { Effect, Layer, Redacted } from "effect"
-import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { EmbeddedPostgres } from "../../src/adapters/embedded/index.ts"
@@ -9,7 +8,7 @@ import { now } from "./chanceAndTime.ts"
 import type { EndpointLine, History } from "./History.ts"
 import type { Holding, Observer } from "./Observer.ts"
 import { observe } from "./Observer.ts"
-import { bundle, temporaryDirectory } from "./programs.ts"
+import { bundle, ifWeAreKilled, temporaryDirectory } from "./programs.ts"
 import { recordingEndpoint } from "./RecordingEndpoint.ts"
 import type { FunctionScripts, WorkerSettings } from "./settings.ts"
 import { watchTakeovers } from "./TakeoverWatch.ts"
@@ -31,20 +30,13 @@ export interface Stage {
 
 const shutdownSignals = { immediate: "SIGQUIT", fast: "SIGINT" } as const
 
-/** Ends the server and removes its files if we are killed before we can. */
-const guard = (directory: string) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const end = `cat; kill -QUIT "$(head -n 1 "$0/cluster/data/postmaster.pid")"; sleep 1; rm -rf "$0"`
-      return spawn("sh", ["-c", end, directory], { stdio: ["pipe", "ignore", "ignore"], detached: true })
-    }),
-    (guardian) => Effect.sync(() => guardian.kill())
-  )
+/** Ends the server and removes its files. */
+const endServer = `kill -QUIT "$(head -n 1 "$0/cluster/data/postmaster.pid")"; sleep 1; rm -rf "$0"`
 
 /** A cluster of its own, which can be restarted without harm to others, and the programs. */
 export const databaseStage: Effect.Effect<Stage, never, Scope.Scope> = Effect.gen(function*() {
   const directory = join(yield* temporaryDirectory, "postgres")
-  yield* guard(directory)
+  yield* ifWeAreKilled(endServer, directory)
   const cluster = yield* Effect.provide(EmbeddedPostgres, yield* Layer.build(EmbeddedPostgres.layer({ directory })))
   const url = new URL(Redacted.value(cluster.url))
   return {

@@ -8,7 +8,7 @@ import type { Program } from "./programs.ts"
 import { start } from "./programs.ts"
 import type { Order, WorkerSettings } from "./settings.ts"
 
-export interface Worker extends Pick<Program, "output" | "ended" | "hasEnded" | "kill"> {
+export interface Worker extends Pick<Program, "pid" | "output" | "ended" | "hasEnded" | "kill"> {
   readonly name: string
   readonly tell: (order: Order) => void
   readonly journal: () => ReadonlyArray<JournalLine>
@@ -31,6 +31,7 @@ export const startWorker = (program: string, settings: WorkerSettings): Effect.E
     const journal = () => parseLines(Line, readFileSync(settings.journal, "utf8"))
     return {
       name: settings.name,
+      pid: process.pid,
       output: process.output,
       ended: process.ended,
       hasEnded: process.hasEnded,

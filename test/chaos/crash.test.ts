@@ -10,6 +10,7 @@ import { now } from "./chanceAndTime.ts"
 import type { History, TaskRow } from "./History.ts"
 import { killAgainAndAgain } from "./killing.ts"
 import type { Holding } from "./Observer.ts"
+import { ifWeAreKilled } from "./programs.ts"
 import { describeReport } from "./report.ts"
 import type { Rig, RigOptions } from "./Rig.ts"
 import { databaseStage, makeRig } from "./Rig.ts"
@@ -210,6 +211,8 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
     "a freeze longer than its lease: another does its work, and its late results are refused",
     Effect.gen(function*() {
       const { behind: frozen, proxy, rig } = yield* startBesideOne("freeze", lease)
+      // It would not notice that we are gone.
+      yield* ifWeAreKilled(`kill -KILL "$0"`, String(frozen.pid))
       const stoppedAt = yield* stopInTransaction(rig, frozen, proxy, {
         stop: Effect.sync(() => frozen.kill("SIGSTOP")),
         goOn: Effect.sync(() => frozen.kill("SIGCONT"))

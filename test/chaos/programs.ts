@@ -45,6 +45,20 @@ export const bundle = (program: string): Effect.Effect<string, never, Scope.Scop
       return outfile
     }))
 
+/**
+ * Leaves something to be done by the shell in case we are killed before the scope closes.
+ *
+ * @param argument what the command finds as `$0`
+ */
+export const ifWeAreKilled = (command: string, argument: string): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    // Its input ends when we do, however that comes about.
+    Effect.sync(() =>
+      spawn("sh", ["-c", `cat; ${command}`, argument], { stdio: ["pipe", "ignore", "ignore"], detached: true })
+    ),
+    (guardian) => Effect.sync(() => guardian.kill())
+  )
+
 export interface Ended {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null

@@ -130,8 +130,8 @@ describe("the server process", () => {
         )
         const json = { name: "kept", jsonPayload: { n: 1 }, initialDelay: "6 seconds" }
         const accepted = yield* askPort(first.port, "POST", "/schedule", { json })
-      expect([accepted.status, accepted.body]).toMatchObject([202, { name: "kept" }])
-      const { task } = accepted
+        expect([accepted.status, accepted.body]).toMatchObject([202, { name: "kept" }])
+        const { task } = accepted
         first.kill("SIGKILL")
         yield* first.ended
         const second = yield* start(environment)

@@ -39,7 +39,11 @@ describe("the quick start", () => {
   let origin = ""
 
   beforeAll(async () => {
-    server = spawn("npm", ["start", "--silent"], { cwd: root, env: environment({ PORT: "0", DATA_DIR: `${scratch}postgres` }), detached: true })
+    server = spawn("npm", ["start", "--silent"], {
+      cwd: root,
+      env: environment({ PORT: "0", DATA_DIR: `${scratch}postgres` }),
+      detached: true
+    })
     server.stdout?.on("data", (chunk: Buffer) => {
       printed += chunk.toString()
     })
