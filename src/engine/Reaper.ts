@@ -23,6 +23,11 @@ export interface Reaper {
 /** Tasks taken over in one statement. */
 const batch = 1_000
 
+/** After a lease has ended it is looked for its Tasks so often ... */
+const soon: Millis = 250
+/** ... for so long. */
+const often: Millis = 3_000
+
 /** A lease is looked at this much after its end, so that one look is enough. */
 const afterEnd: Millis = 10
 
@@ -46,6 +51,10 @@ export const makeReaper = (needs: {
     let looksAt = monotonic(clock)
     /** Nothing is taken from anybody before: after an outage the others must have had the time to come back. */
     let notBefore = -Infinity
+    /** What a transaction of the dead still holds locked is passed over, and free a moment later. */
+    let looksOftenUntil = -Infinity
+    /** When the earliest lease of another instance ends. */
+    let leaseEndsAt = Infinity
 
     const settle = (lease: Lease, { orphans, released }: Reaped) => {
       engineMetrics.reaped(released, orphans.length)
@@ -65,8 +74,11 @@ export const makeReaper = (needs: {
       if (now < Math.max(looksAt, notBefore)) {
         return Effect.void
       }
+      if (now >= leaseEndsAt) {
+        looksOftenUntil = leaseEndsAt + often
+      }
       // What nobody's heartbeat announces, such as the claims of a lease that was closed, is looked for now and then.
-      looksAt = now + config.reconcileInterval
+      looksAt = now + (now < looksOftenUntil ? soon : config.reconcileInterval)
       return Effect.repeat(reapOnce, {
         while: (more) =>
           more
@@ -82,6 +94,7 @@ export const makeReaper = (needs: {
         if (wasAway) notBefore = sentAt + config.leaseDuration
         if (nextExpiry === undefined) return
         const at = sentAt + Math.max(0, nextExpiry - storeNow) + afterEnd
+        leaseEndsAt = at
         if (at >= looksAt) return
         looksAt = at
         Queue.unsafeOffer(wake, undefined)

@@ -56,7 +56,11 @@ export const ifWeAreKilled = (command: string, argument: string): Effect.Effect<
     Effect.sync(() =>
       spawn("sh", ["-c", `cat; ${command}`, argument], { stdio: ["pipe", "ignore", "ignore"], detached: true })
     ),
-    (guardian) => Effect.sync(() => guardian.kill())
+    (guardian) =>
+      Effect.sync(() => {
+        guardian.kill()
+        guardian.stdin.destroy()
+      })
   )
 
 export interface Ended {

@@ -60,7 +60,8 @@ export const makeDb = (client: PgClient): Db => {
       Effect.flatMap(client.reserve, (connection) => {
         const on = runOn(connection)
         return Effect.zipRight(
-          on("BEGIN"),
+          // An instance that freezes in the middle must not keep its rows locked for long after its lease.
+          on("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 1000"),
           Effect.matchCauseEffect(restore(body(on)), {
             // What the rollback itself fails of ends the transaction as well.
             onFailure: (cause) => Effect.zipRight(Effect.ignore(on("ROLLBACK")), Effect.failCause(cause)),
