@@ -76,6 +76,7 @@ const keptByHeartbeats = (
   Effect.gen(function*() {
     const { heartbeatInterval, leaseDuration, leaseMargin } = config
     const beatNow = yield* Queue.sliding<void>(1)
+    const beating = yield* Effect.makeSemaphore(1)
     let held: Held | undefined
     let others = 0
     let closing = false
@@ -128,7 +129,7 @@ const keptByHeartbeats = (
         return isNews ? Effect.logWarning("The store did not take a heartbeat; trying again", error) : Effect.void
       })
 
-    const beat = Effect.suspend(() => {
+    const beat = beating.withPermits(1)(Effect.suspend(() => {
       if (closing) return Effect.void
       const sentAt = monotonic(clock)
       const sentAtWall = clock.unsafeCurrentTimeMillis()
@@ -138,7 +139,7 @@ const keptByHeartbeats = (
           ? failed(exit.cause.error)
           : Effect.logError("A heartbeat broke off; the next one comes", exit.cause)
       })
-    })
+    }))
 
     const isReliable = (now: Held): boolean =>
       monotonic(clock) < now.untilMonotonic && clock.unsafeCurrentTimeMillis() < now.untilWall
@@ -175,7 +176,10 @@ const keptByHeartbeats = (
       ),
       close: Effect.suspend(() => {
         closing = true
-        return held === undefined ? Effect.void : repository.closeLease(held.lease)
+        // A heartbeat that is under way may open a lease yet.
+        return beating.withPermits(1)(
+          Effect.suspend(() => held === undefined ? Effect.void : repository.closeLease(held.lease))
+        )
       })
     }
   })

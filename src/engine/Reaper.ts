@@ -53,9 +53,6 @@ export const makeReaper = (needs: {
     let notBefore = -Infinity
     /** What a transaction of the dead still holds locked is passed over, and free a moment later. */
     let looksOftenUntil = -Infinity
-    /** When the earliest lease of another instance ends. */
-    let leaseEndsAt = Infinity
-
     const settle = (lease: Lease, { orphans, released }: Reaped) => {
       engineMetrics.reaped(released, orphans.length)
       if (released > 0) onFreed()
@@ -65,24 +62,23 @@ export const makeReaper = (needs: {
     const reapOnce = Effect.suspend((): Effect.Effect<boolean, TaskRepositoryError> => {
       const lease = leases.current()
       if (lease === undefined) return Effect.succeed(false)
-      return Effect.flatMap(repository.reap(lease, batch), (reaped) =>
-        Effect.as(settle(lease, reaped), reaped.released + reaped.orphans.length === batch))
+      return Effect.flatMap(repository.reap(lease, batch), (reaped) => {
+        if (reaped.ended > 0) looksOftenUntil = monotonic(clock) + often
+        return Effect.as(settle(lease, reaped), reaped.released + reaped.orphans.length === batch)
+      })
     })
 
     const look = Effect.suspend(() => {
       const now = monotonic(clock)
-      if (now < Math.max(looksAt, notBefore)) {
-        return Effect.void
-      }
-      if (now >= leaseEndsAt) {
-        looksOftenUntil = leaseEndsAt + often
-      }
+      if (now < Math.max(looksAt, notBefore)) return Effect.void
       // What nobody's heartbeat announces, such as the claims of a lease that was closed, is looked for now and then.
-      looksAt = now + (now < looksOftenUntil ? soon : config.reconcileInterval)
-      return Effect.repeat(reapOnce, {
-        while: (more) =>
-          more
-      })
+      looksAt = now + config.reconcileInterval
+      return Effect.ensuring(
+        Effect.repeat(reapOnce, { while: (more) => more }),
+        Effect.sync(() => {
+          if (now < looksOftenUntil) looksAt = Math.min(looksAt, now + soon)
+        })
+      )
     })
     const untilNext = Effect.suspend(() =>
       Effect.timeoutOption(Queue.take(wake), Math.max(1, Math.max(looksAt, notBefore) - monotonic(clock)))
@@ -94,7 +90,6 @@ export const makeReaper = (needs: {
         if (wasAway) notBefore = sentAt + config.leaseDuration
         if (nextExpiry === undefined) return
         const at = sentAt + Math.max(0, nextExpiry - storeNow) + afterEnd
-        leaseEndsAt = at
         if (at >= looksAt) return
         looksAt = at
         Queue.unsafeOffer(wake, undefined)

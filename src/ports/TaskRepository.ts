@@ -234,6 +234,12 @@ export interface Reaped {
   readonly orphans: ReadonlyArray<RunningTask>
 }
 
+/** What `reap` has done. */
+export interface Reaping extends Reaped {
+  /** Leases that it found ended. What their owners' last transactions hold locked was passed over: look again soon. */
+  readonly ended: number
+}
+
 type Io<A> = Effect.Effect<A, TaskRepositoryError>
 
 export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/TaskRepository")<TaskRepository, {
@@ -278,7 +284,7 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
   readonly cancel: (lease: Lease, target: CancelTarget, now: EpochMillis) => Io<Cancelled>
 
   /** Frees what owners without a living lease hold. */
-  readonly reap: (lease: Lease, limit: number) => Io<Reaped>
+  readonly reap: (lease: Lease, limit: number) => Io<Reaping>
 
   /** What the caller owns in the store but does not know of: a reply was lost, or it is still under way. */
   readonly forgotten: (lease: Lease, known: ReadonlySet<TaskId>) => Io<ReadonlyArray<Held>>

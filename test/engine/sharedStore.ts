@@ -42,6 +42,8 @@ export interface Fault {
   /** Milliseconds from there until its answer, or its failure, is back. */
   readonly answers?: Millis
   readonly lost?: "request" | "reply"
+  /** What reaches the store instead of what was asked. */
+  readonly asked?: ReadonlyArray<unknown>
 }
 
 export const slow = (millis: Millis): Fault => ({ answers: millis })
@@ -106,17 +108,18 @@ export const makeSharedStore = (hints: boolean): Effect.Effect<SharedStore> =>
             ? PubSub.publishAll(told, toTell(answer).map((hint) => ({ by: self, hint })))
             : Effect.void
         }
-        const takeEffect = Effect.tap((memory[call] as unknown as Call)(...request), tell)
+        const takeEffect = (asked: ReadonlyArray<unknown>) =>
+          Effect.tap((memory[call] as unknown as Call)(...asked), tell)
         return Effect.suspend((): Effect.Effect<unknown, TaskRepositoryError> => {
           self.made.set(call, (self.made.get(call) ?? 0) + 1)
           if (self.isAway) return down()
           const fault = self.fault(call, request)
-          if (fault === undefined) return Effect.tap(takeEffect, (answer) => note(call, answer))
-          const { answers = 0, lost, reaches = 0 } = fault
+          if (fault === undefined) return Effect.tap(takeEffect(request), (answer) => note(call, answer))
+          const { answers = 0, asked = request, lost, reaches = 0 } = fault
           // Under way outside this instance: neither its end nor its standing still stops it.
           const remote = Effect.gen(function*() {
             if (reaches > 0) yield* Effect.sleep(reaches)
-            const exit = lost === "request" ? Exit.fail(down()) : yield* Effect.exit(takeEffect)
+            const exit = lost === "request" ? Exit.fail(down()) : yield* Effect.exit(takeEffect(asked))
             if (answers > 0) yield* Effect.sleep(answers)
             return lost === "reply" ? Exit.fail(down()) : exit
           })

@@ -84,9 +84,11 @@ export class MemoryStore {
     this.leases.delete(lease.instanceId)
   }
 
-  /** From then on nothing can bring one back that has ended. */
-  removeEndedLeases(now: EpochMillis): void {
-    for (const [instanceId, ends] of this.leases) if (ends <= now) this.leases.delete(instanceId)
+  /** From then on nothing can bring one back that has ended; answers how many there were. */
+  removeEndedLeases(now: EpochMillis): number {
+    let ended = 0
+    for (const [instanceId, ends] of this.leases) if (ends <= now && this.leases.delete(instanceId)) ended++
+    return ended
   }
 
   isLeaseAlive(instanceId: InstanceId, now: EpochMillis): boolean {

@@ -108,8 +108,9 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
 
     reap: (lease, limit) =>
       transactAt((store, now) => {
-        store.removeEndedLeases(now)
-        return store.takeOver(lease.instanceId, (_, owner) => !store.isLeaseAlive(owner, now), limit)
+        const ended = store.removeEndedLeases(now)
+        const reaped = store.takeOver(lease.instanceId, (_, owner) => !store.isLeaseAlive(owner, now), limit)
+        return { ...reaped, ended }
       }),
 
     forgotten: (lease, known) => transact((store) => store.forgotten(lease.instanceId, known)),

@@ -9,7 +9,8 @@ import type { Layer } from "effect"
 import { Effect, Redacted } from "effect"
 import pg from "pg"
 import type { Millis } from "../../domain/Time.ts"
-import { errorCode } from "./storeError.ts"
+import { PreparedTexts } from "./PreparedTexts.ts"
+import { errorCode, preparedFailure } from "./storeError.ts"
 
 export interface PgConnectionsOptions {
   /** `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` unless the server is on this machine. */
@@ -20,6 +21,11 @@ export interface PgConnectionsOptions {
   readonly connectTimeout?: Millis | undefined
   /** Milliseconds until a statement is given up and its connection closed. Default: 10,000. */
   readonly queryTimeout?: Millis | undefined
+  /**
+   * Whether the database keeps the plans of statements that come again and again. Behind a pooler that loses them they
+   * are found to be lost, and done without; `false` saves that one failure. Default: true.
+   */
+  readonly prepareStatements?: boolean | undefined
 }
 
 /** Read-only after a failover, shut down by an administrator, starting up: another server may be the right one now. */
@@ -30,22 +36,56 @@ const isUnusable = (error: unknown): boolean =>
 
 type Callback = (error: Error | null, result?: unknown) => void
 
-/** The pool takes connections back after an error: one that would fail or hang again must not be among them. */
-class Connection extends pg.Client {
-  override query(...args: Array<unknown>): any {
-    const last = args.length - 1
-    const callback = args[last]
-    if (typeof callback === "function") {
-      args[last] = (error: Error | null, result?: unknown) => {
-        if (error !== null && isUnusable(error)) {
-          ;(this as unknown as { connection: { stream: { destroy: () => void } } }).connection.stream.destroy()
-        }
+interface Statement {
+  readonly text: string
+  readonly values?: ReadonlyArray<unknown> | undefined
+  readonly name?: string | undefined
+}
+
+/** A statement with parameters, as `PgClient` asks for it; other uses of `query` are left as they are. */
+const statementOf = (args: ReadonlyArray<unknown>): Statement | undefined => {
+  const [asked, values] = args
+  const statement = typeof asked === "string" ? { text: asked, values } : asked
+  const { name, submit, text, values: given } = statement as Statement & { readonly submit?: unknown }
+  const isPlain = typeof text === "string" && submit === undefined && name === undefined
+  return isPlain && Array.isArray(given) && given.length > 0 ? statement as Statement : undefined
+}
+
+/** The driver's connection, of which this file uses what its types leave out. */
+const DriverClient = pg.Client as unknown as new(config: pg.ClientConfig) => {
+  readonly connection: { readonly stream: { readonly destroy: () => void } }
+  /** `I` outside of a transaction. */
+  getTransactionStatus(): string | null
+  query(...args: ReadonlyArray<unknown>): unknown
+}
+
+/** Connections of one pool; `prepared` is what they all prepare. */
+const connectionClass = (prepared: PreparedTexts) =>
+  class Connection extends DriverClient {
+    override query(...args: ReadonlyArray<unknown>): unknown {
+      const callback = args[args.length - 1]
+      if (typeof callback !== "function") return super.query(...args)
+      const answer: Callback = (error, result) => {
+        // The pool takes connections back after an error: one that would fail or hang again must not be among them.
+        if (error !== null && isUnusable(error)) this.connection.stream.destroy()
         ;(callback as Callback)(error, result)
       }
+      const statement = statementOf(args)
+      const name = statement && prepared.nameOf(statement.text)
+      if (name === undefined) return super.query(...args.slice(0, -1), answer)
+      const isAlone = this.getTransactionStatus() === "I"
+      return super.query(
+        { ...statement, name },
+        ((error, result) => {
+          const failure = error === null ? undefined : preparedFailure(error)
+          if (failure !== undefined) prepared.failed(failure)
+          // Elsewhere the transaction has failed with it, and is what has to be done again.
+          if (failure !== undefined && isAlone) super.query(statement, answer)
+          else answer(error, result)
+        }) satisfies Callback
+      )
     }
-    return (super.query as (...args: Array<unknown>) => unknown)(...args)
   }
-}
 
 /** The driver's own words are of no use, but for a file that the URL names (`sslrootcert`). */
 const unreadable = (cause: unknown): string => {
@@ -60,10 +100,11 @@ const acquirePool = (options: PgConnectionsOptions) =>
       try: () => {
         const queryTimeout = options.queryTimeout ?? 10_000
         const connectionString = Redacted.value(options.url)
+        const Connection = connectionClass(new PreparedTexts(options.prepareStatements ?? true))
         // Read here: the pool would read it at its first connection, and throw there.
         new Connection({ connectionString })
         const pool = new pg.Pool({
-          Client: Connection,
+          Client: Connection as unknown as new() => pg.Client,
           connectionString,
           max: options.maxConnections ?? 10,
           connectionTimeoutMillis: options.connectTimeout ?? 5_000,

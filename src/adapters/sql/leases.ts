@@ -5,7 +5,7 @@ import { TaskRepositoryError } from "../../domain/Errors.ts"
 import type { InstanceId, TaskId } from "../../domain/Ids.ts"
 import type { RunningTask } from "../../domain/Task.ts"
 import type { EpochMillis, Millis } from "../../domain/Time.ts"
-import type { Heartbeat, Held, Lease, Reaped } from "../../ports/TaskRepository.ts"
+import type { Heartbeat, Held, Lease, Reaped, Reaping } from "../../ports/TaskRepository.ts"
 import { plain } from "./arrays.ts"
 import type { Row, Run } from "./Db.ts"
 import type { Store } from "./Store.ts"
@@ -99,27 +99,25 @@ const takeOver = (store: Store, from: string, where: string): string =>
  * Frees what the dead hold. Leases that have ended are removed first: from then on no heartbeat that was under way can
  * bring one back, and an owner without a row is dead for good.
  */
-export const reap = (store: Store, { instanceId }: Lease, limit: number): Effect.Effect<Reaped, SqlError> =>
+export const reap = (store: Store, { instanceId }: Lease, limit: number): Effect.Effect<Reaping, SqlError> =>
   store.db.transact((run) =>
     Effect.gen(function*() {
       const { instances, tasks } = store.tables
-      yield* run(`DELETE FROM ${instances} i WHERE NOT (${isAlive})`)
-      return yield* reaped(
-        store,
-        yield* run(
-          takeOver(
-            store,
-            // Materialized: the limit is exact. In no order: sorted by id, all there is might be walked through.
-            `(WITH found AS MATERIALIZED (
-              SELECT t.id FROM ${tasks} t WHERE t.owner IS NOT NULL
-                AND NOT EXISTS (SELECT 1 FROM ${instances} i WHERE i.id = t.owner)
-              LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) SELECT id FROM found) dead`,
-            "t.id = dead.id"
-          ),
-          [instanceId, limit]
-        )
+      const ended = yield* run(`DELETE FROM ${instances} i WHERE NOT (${isAlive}) RETURNING i.id`)
+      const taken = yield* run(
+        takeOver(
+          store,
+          // Materialized: the limit is exact. In no order: sorted by id, all there is might be walked through.
+          `(WITH found AS MATERIALIZED (
+            SELECT t.id FROM ${tasks} t WHERE t.owner IS NOT NULL
+              AND NOT EXISTS (SELECT 1 FROM ${instances} i WHERE i.id = t.owner)
+            LIMIT $2 FOR UPDATE SKIP LOCKED
+          ) SELECT id FROM found) dead`,
+          "t.id = dead.id"
+        ),
+        [instanceId, limit]
       )
+      return { ...yield* reaped(store, taken), ended: ended.length }
     })
   )
 

@@ -26,11 +26,24 @@ export const errorCode = (error: unknown): string | undefined => {
 /** The data of a row is at fault (SQLSTATE classes 22 and 23): the statement's other rows are not. */
 const isDataError = (error: unknown): boolean => /^2[23][0-9A-Z]{3}$/.test(errorCode(error) ?? "")
 
-/** Two transactions stood in each other's way: the same again will do (serialization failure, deadlock). */
-export const isConflict = (error: unknown): boolean => {
+/** No such prepared statement on this connection, or one that was not made by it: a pooler lies between. */
+const lostStatement: ReadonlySet<string | undefined> = new Set(["26000", "42P05"])
+
+/** A statement failed for being prepared, before it did anything; `outdated`: after a change of its tables. */
+export const preparedFailure = (error: unknown): "lost" | "outdated" | undefined => {
   const code = errorCode(error)
-  return code === "40001" || code === "40P01"
+  if (lostStatement.has(code)) return "lost"
+  return code === "0A000" && String(property(innermost(error), "message")).includes("cached plan")
+    ? "outdated"
+    : undefined
 }
+
+/** Two transactions stood in each other's way: the same again will do (serialization failure, deadlock). */
+const conflicts: ReadonlySet<string | undefined> = new Set(["40001", "40P01"])
+
+/** Nothing is wrong with what was asked, and nothing of it was done: the same again will do. */
+export const isConflict = (error: unknown): boolean =>
+  conflicts.has(errorCode(error)) || preparedFailure(error) !== undefined
 
 const explanations: Readonly<Record<string, string>> = {
   "28P01": "The database refuses the password. Check the user and password in the database URL (DATABASE_URL).",

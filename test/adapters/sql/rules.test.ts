@@ -91,7 +91,7 @@ describe("rule 6: what has no living owner is freed, and nothing else", () => {
       yield* expire(repository, over)
       yield* repository.closeLease(closed)
       const reaper = yield* open(repository)
-      assert.deepStrictEqual(yield* repository.reap(reaper, 100), { released: 2, orphans: [] })
+      assert.deepStrictEqual(yield* repository.reap(reaper, 100), { released: 2, orphans: [], ended: 1 })
       for (const { id, token } of dead) {
         assert.deepInclude(yield* mustGet(repository, id), { owner: undefined, token: token + 1 })
       }

@@ -70,6 +70,27 @@ describe("what a dead instance held", () => {
         sound(world)
       })))
 
+  it("goes on soon after a transaction of the dead has let go of it", () =>
+    inWorld({ settings: onlyByLeases }, (world) =>
+      Effect.gen(function*() {
+        const { begin, instants, until } = yield* timeline(world)
+        const clock = yield* Effect.clock
+        const one = yield* world.start()
+        yield* one.scheduler.schedule(job, { trigger: Trigger.after("3 seconds") })
+        const two = yield* world.start()
+        yield* until(1_000)
+        one.kill()
+        const lockedUntil = begin + lease + 1_500
+        // What is locked is passed over; the lease is gone with the first look.
+        two.link.fault = (call, [mine]) =>
+          call === "reap" && clock.unsafeCurrentTimeMillis() < lockedUntil ? { asked: [mine, 0] } : undefined
+        yield* until(60_000)
+        assert.deepStrictEqual(world.calls.map(({ by }) => by), [two.name])
+        assert.isAtLeast(instants()[0] ?? 0, lockedUntil - begin)
+        assert.isAtMost(instants()[0] ?? Infinity, lockedUntil - begin + 500)
+        sound(world)
+      })))
+
   it("is found also when no lease tells of it, because that was closed: by a look now and then", () =>
     inWorld({}, (world) =>
       Effect.gen(function*() {
