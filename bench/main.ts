@@ -23,7 +23,7 @@ interface Figure extends Omit<Measurement, "value"> {
 const runOnce = (name: string) =>
   Effect.async<ReadonlyArray<Measurement>, string>((resume) => {
     const child = fork(fileURLToPath(new URL("child.ts", import.meta.url)), [name], {
-      execArgv: ["--import", "tsx", "--expose-gc", "--max-old-space-size=8192"],
+      execArgv: ["--import", "tsx", "--expose-gc", "--max-old-space-size=8192", "--max-semi-space-size=64"],
       // Without the source's paths the package's name is the built package: what its users run.
       env: { ...env, TSX_TSCONFIG_PATH: fileURLToPath(new URL("tsconfig.json", import.meta.url)) },
       // Figures come by message: what a benchmark prints must not end up between them.

@@ -6,11 +6,14 @@ import { drainFloor } from "./support/floor.ts"
 import { Connections, insistDurable, Postgres } from "./support/store.ts"
 
 const tasks = 20_000
+const toWarmUp = 10_000
 
 export default {
   about: `${tasks} Tasks that are due, drained by one process`,
   run: Effect.gen(function*() {
     yield* insistDurable
+    yield* fillDue(toWarmUp)
+    yield* drain(toWarmUp)
     yield* fillDue(tasks)
     const elapsed = yield* drain(tasks)
     const floor = yield* drainFloor(tasks)

@@ -5,7 +5,7 @@ import { insist, seconds } from "./Bench.ts"
 import { numberOf, storeScheduler } from "./store.ts"
 import { noop, noopLambda, payloadOf } from "./workload.ts"
 
-const concurrency = 1_000
+const concurrency = 2_000
 const day = 86_400_000
 
 /** Stores Tasks that are due, and that nobody has claimed. */

@@ -1,6 +1,6 @@
 /** Finds what is due in the store and hands it on, tick by tick. */
 import type { Clock, Context, Scope } from "effect"
-import { Cause, Deferred, Effect, Exit, Queue } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Queue, Runtime } from "effect"
 import { SchedulerNotReady } from "../domain/Errors.ts"
 import type { RunningTask } from "../domain/Task.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
@@ -27,8 +27,8 @@ export interface Dispatcher {
 /** How long a probe waits for the tick it asked for. */
 const readyWithin = "2 seconds"
 
-/** Tasks claimed in one statement. */
-const batch = 1_000
+/** Tasks claimed in one statement: more would only make the first of them wait. */
+const batch = 500
 
 /** How soon to look again while there is no lease to claim under. */
 const withoutLease: Millis = 100
@@ -54,7 +54,9 @@ export const makeDispatcher = (needs: {
     const { beginReserved, reserve, room, slots, waiting } = nearFuture
     const wake = yield* Queue.sliding<void>(1)
     const looking = yield* Effect.makeSemaphore(1)
+    const runFork = Runtime.runFork(yield* Effect.runtime())
     let probes = new Set<Deferred.Deferred<void, SchedulerNotReady>>()
+    let toBegin: Array<() => void> = []
     /** When the loop looks at the store next; `Infinity` also while a tick is under way. */
     let looksAt: EpochMillis = Infinity
     /** The store holds Tasks within the horizon that did not fit. */
@@ -118,22 +120,33 @@ export const makeDispatcher = (needs: {
     const tickShared = (lease: Lease, now: EpochMillis) => {
       const free = roomAhead()
       reachesAhead = free > 0
-      const reserved = reserve(behind ? 1 : 0.5)
+      // Unless it is behind, half of the slots are left to what waits here and falls due meanwhile.
+      const reserved = reserve(behind ? batch : Math.min(batch, Math.ceil(slots() / 2)))
       // Behind with what is due, nothing is claimed that could not start: a start mark of its own costs a statement.
       const onlyDue = free <= 0 || behind
       const limit = Math.min(onlyDue ? reserved : Math.max(free, reserved), batch)
       blocked = limit <= 0
       if (blocked) return Effect.succeed(Infinity)
       const claim = { lease, now, ahead: onlyDue ? 0 : horizon(), limit, start: reserved, excludeFunctions: [] }
-      return repository.claimDue(claim).pipe(
-        Effect.onExit((exit) =>
-          Effect.sync(() => beginReserved(reserved, Exit.isSuccess(exit) ? exit.value.tasks.filter(isStarted) : []))
-        ),
-        Effect.map(({ nextAt, tasks }) => {
-          take(tasks)
-          return nextPoll(now, tasks.length, limit, nextAt ?? Infinity)
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Effect.exit(restore(repository.claimDue(claim))), (exit) => {
+          const tasks = Exit.isSuccess(exit) ? exit.value.tasks : []
+          toBegin.push(() => beginReserved(reserved, tasks.filter(isStarted)))
+          if (tasks.length < limit) begin()
+          else runFork(Effect.zipRight(clock.sleep(Duration.zero), Effect.sync(begin)))
+          return Effect.map(exit, ({ nextAt }) => {
+            take(tasks)
+            return nextPoll(now, tasks.length, limit, nextAt ?? Infinity)
+          })
         })
       )
+    }
+
+    /** Begins what was claimed: where there is more, once the next claim is on its way, so that nobody waits for it. */
+    const begin = () => {
+      const beginning = toBegin
+      toBegin = []
+      for (const beginOne of beginning) beginOne()
     }
 
     const take = (tasks: ReadonlyArray<ClaimedTask | RunningTask>) => {
@@ -191,7 +204,7 @@ export const makeDispatcher = (needs: {
         if ((behind && hasRoom()) || (blocked && slots() > 0)) Queue.unsafeOffer(wake, undefined)
       },
       claimUntil: (now) => !behind && roomAhead() > 0 ? now + horizon() : undefined,
-      stop: Effect.asVoid(looking.take(1)),
+      stop: Effect.map(looking.take(1), begin),
       ready: Effect.flatMap(Deferred.make<void, SchedulerNotReady>(), (probe) => {
         probes.add(probe)
         Queue.unsafeOffer(wake, undefined)

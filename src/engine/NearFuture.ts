@@ -11,12 +11,13 @@ import type { EpochMillis, Millis } from "../domain/Time.ts"
 import type { ClaimedTask } from "../ports/TaskRepository.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
+import { leanRuntime } from "./leanRuntime.ts"
 
 export interface NearFuture {
   /** Takes a claimed Task; starts it at once if it is due and a slot is free. */
   readonly offer: (task: ClaimedTask) => void
-  /** Keeps a share of the free slots, rounded up, for Tasks that a claim is going to start; answers how many. */
-  readonly reserve: (share: number) => number
+  /** Keeps so many of the free slots, or all, for Tasks that a claim is going to start; answers how many. */
+  readonly reserve: (most: number) => number
   /** Gives reserved slots back, but for those taken by these Tasks, which carry their start mark already. */
   readonly beginReserved: (reserved: number, started: ReadonlyArray<RunningTask>) => void
   /** How many more claims fit; may be negative, because retries and occurrences come in without being asked. */
@@ -74,7 +75,7 @@ export const makeNearFuture = (needs: {
 }): Effect.Effect<NearFuture, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { clock, config, isShared, lead, onRoom, run, runStarted } = needs
-    const runFork = Runtime.runFork(yield* Effect.runtime())
+    const runFork = Runtime.runFork(leanRuntime(yield* Effect.runtime()))
     const waiting = new Heap<ClaimedTask>(isDueBefore)
     let waitingBytes = 0
     const runs = new Map<TaskId, Fiber.RuntimeFiber<void>>()
@@ -156,8 +157,8 @@ export const makeNearFuture = (needs: {
         waitingBytes += bytesOf(held)
         pump()
       },
-      reserve: (share) => {
-        const reserved = Math.ceil(share * slots())
+      reserve: (most) => {
+        const reserved = Math.min(most, slots())
         reservedSlots += reserved
         return reserved
       },

@@ -37,21 +37,17 @@ export const makeRecord = (repository: Context.Tag.Service<TaskRepository>, long
     })
 
   return (lease, task, request) => {
-    let made: SettleRequest | undefined
-    let asked = false
-    const attempt = Effect.suspend(() =>
-      made === undefined ? Effect.tap(request, (fresh) => Effect.sync(() => (made = fresh))) : Effect.succeed(made)
-    ).pipe(
-      Effect.flatMap((request) => {
-        const again = asked
-        asked = true
-        return Effect.flatMap(
-          repository.settle(lease, [request]),
-          ([verdict = fenced]) =>
-            verdict._tag === "Fenced" && again ? acceptedBefore(lease, task, request) : Effect.succeed(verdict)
-        )
-      })
-    )
+    let asked: SettleRequest | undefined
+    const settle = (request: SettleRequest) => {
+      const again = asked !== undefined
+      asked = request
+      return Effect.flatMap(
+        repository.settle(lease, [request]),
+        ([verdict = fenced]) =>
+          verdict._tag === "Fenced" && again ? acceptedBefore(lease, task, request) : Effect.succeed(verdict)
+      )
+    }
+    const attempt = Effect.suspend(() => asked === undefined ? Effect.flatMap(request, settle) : settle(asked))
     return untilAvailable("take an outcome", task.id, longestWait, attempt)
   }
 }

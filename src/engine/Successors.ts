@@ -1,6 +1,6 @@
 /** Plans what follows an occurrence; the store decides whether it is stored. */
 import type { Context } from "effect"
-import { Effect, Option } from "effect"
+import { Effect, Exit, Option } from "effect"
 import type { TaskRepositoryError } from "../domain/Errors.ts"
 import type { InstanceId, TaskId } from "../domain/Ids.ts"
 import type { ScheduledTask, Task } from "../domain/Task.ts"
@@ -34,7 +34,7 @@ export const findSuccessor = (
     return next?.status === "Scheduled" && (next.owner === undefined || next.owner === writer) ? next : undefined
   })
 
-export const noSuccessor: Effect.Effect<undefined> = Effect.as(Effect.void, undefined)
+export const noSuccessor: Effect.Effect<undefined> = Exit.succeed(undefined)
 
 /** @param claimUntil up to when what follows is kept by its writer */
 export const makePlanSuccessor = (

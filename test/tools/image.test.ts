@@ -77,7 +77,7 @@ describe("the image", () => {
   it.live("is for AWS, listens on every address, and starts the server without npm in between", () =>
     Effect.sync(() => {
       expect(config.Env).toEqual(expect.arrayContaining(["LAMBDA=aws", "HOST=0.0.0.0", "NODE_ENV=production"]))
-      expect(config.Cmd).toEqual(["node", "dist/http/main.js"])
+      expect(config.Cmd).toEqual(["node", "--max-semi-space-size=64", "dist/http/main.js"])
     }))
 
   it.live("runs as a user who is not root and owns nothing of the program", () =>
