@@ -81,7 +81,7 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       if (waiting === undefined || begun === undefined) return expect.fail("two were inserted")
       const { task } = yield* started(repository, lease, begun)
       const mine = yield* insertedOne(repository, other, aTask())
-      expect(yield* repository.reap(other, 100)).toEqual({ released: 0, orphans: [] })
+      expect(yield* repository.reap(other, 100)).toEqual({ released: 0, orphans: [], ended: 0 })
       expect(yield* mustGet(repository, waiting.id)).toEqual(waiting)
       expect(yield* mustGet(repository, task.id)).toEqual(task)
       expect(yield* mustGet(repository, mine.id)).toEqual(mine)
@@ -101,7 +101,8 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       yield* end(repository, dead)
 
       const lease = yield* open(repository)
-      const { orphans } = yield* repository.reap(lease, 100)
+      const { ended, orphans } = yield* repository.reap(lease, 100)
+      expect(ended).toBe(1)
       expect(orphans).toHaveLength(1)
       const [orphan] = orphans
       expect(orphan).toMatchObject({ id: running.id, status: "Running", owner: lease.instanceId })
@@ -115,7 +116,7 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       }
       expect((yield* startOne(repository, dead, waiting))._tag).toBe("Fenced")
       expect(new Set(idsOf(yield* claimAll(repository, lease, t0 + 5)))).toEqual(new Set([waiting.id, kept.id]))
-      expect(yield* repository.reap(lease, 100)).toEqual({ released: 0, orphans: [] })
+      expect(yield* repository.reap(lease, 100)).toEqual({ released: 0, orphans: [], ended: 0 })
       expect((yield* mustGet(repository, finished.task.id)).status).toBe("Succeeded")
     }))
 
@@ -125,7 +126,7 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       const lease = yield* open(repository)
       const verdicts = yield* repository.insert([aTask(), aTask(), aTask()], { lease: ghost, until: t0 })
       const claimed = tasksOf(verdicts).filter(({ owner }) => owner !== undefined).length
-      expect(yield* repository.reap(lease, 100)).toEqual({ released: claimed, orphans: [] })
+      expect(yield* repository.reap(lease, 100)).toEqual({ released: claimed, orphans: [], ended: 0 })
     }))
 
   test("an owner without any lease is as dead as one whose lease has ended", (repository) =>
