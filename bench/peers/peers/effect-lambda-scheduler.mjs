@@ -23,7 +23,7 @@ const lambda = (handler) =>
       })
   })
 
-const settings = { drain: { concurrency: 1000 }, lateness: { concurrency: 100 } }
+const settings = { drain: { concurrency: 2000 }, lateness: { concurrency: 100 } }
 
 /** Jobs that are due before anybody works wait a day from now, so that nobody works on them: `settled` makes them due. */
 const held = 86_400_000

@@ -8,6 +8,7 @@ import type { EpochMillis, Millis } from "../../domain/Time.ts"
 import type { Heartbeat, Held, Lease, Reaped, Reaping } from "../../ports/TaskRepository.ts"
 import { plain } from "./arrays.ts"
 import type { Row, Run } from "./Db.ts"
+import { isHeld } from "./startTasks.ts"
 import type { Store } from "./Store.ts"
 import { isAlive, readTasks } from "./Store.ts"
 
@@ -140,7 +141,7 @@ const heldArrays = (held: ReadonlyArray<Held>): ReadonlyArray<string> => {
   return [plain(sorted.map(({ id }) => id)), plain(sorted.map(({ token }) => token))]
 }
 
-const heldBy = (owner: string) => `t.id = u.id AND t.token = u.token AND (t.owner = ${owner}) IS TRUE`
+const isOurs = "t.id = u.id AND t.token = u.token AND (t.owner = $1) IS TRUE"
 
 export const reconcile = (
   store: Store,
@@ -149,7 +150,7 @@ export const reconcile = (
 ): Effect.Effect<Reaped, SqlError> =>
   Effect.flatMap(
     store.db.run(
-      takeOver(store, "unnest($2::uuid[], $3::int[]) AS u(id, token)", heldBy("$1")),
+      takeOver(store, "unnest($2::uuid[], $3::int[]) AS u(id, token)", isOurs),
       [instanceId, ...heldArrays(held)]
     ),
     (rows) => reaped(store, rows)
@@ -163,6 +164,7 @@ export const release = (
 ): Effect.Effect<void, SqlError> =>
   held.length === 0 ? Effect.void : Effect.asVoid(store.db.run(
     `UPDATE ${store.tables.tasks} t SET owner = NULL, token = t.token + 1, claimable_at = GREATEST($4::bigint, t.due_at)
-      FROM unnest($2::uuid[], $3::int[]) AS u(id, token) WHERE ${heldBy("$1")} AND t.status = 'Scheduled'`,
+      FROM unnest($2::uuid[], $3::int[]) AS u(id, token)
+      WHERE t.id = u.id AND t.token = u.token AND ${isHeld("$1", "Scheduled")}`,
     [instanceId, ...heldArrays(held), claimableAt]
   ))

@@ -9,7 +9,7 @@ import type { SettleRequest, SettleVerdict, TaskChangeKind } from "../../ports/T
 import { plain, texts } from "./arrays.ts"
 import { encodeFailure } from "./codecs.ts"
 import { changingColumns } from "./rows.ts"
-import { isOwner } from "./startTasks.ts"
+import { isHeld } from "./startTasks.ts"
 import type { Store } from "./Store.ts"
 import { inOrder, noteChanges } from "./Store.ts"
 
@@ -119,7 +119,7 @@ export const settleTasks = (
       UPDATE ${tasks} t SET status = u.status, due_at = u.due_at, claimable_at = u.claimable_at, owner = u.new_owner,
         token = u.new_token, started_at = NULL, finished_at = u.finished_at, result = u.result,
         result_encoding = u.result_encoding, failure = u.failure
-      FROM u WHERE t.id = u.id AND t.token = u.token AND ${isOwner} AND t.status = 'Running'
+      FROM u WHERE t.id = u.id AND t.token = u.token AND ${isHeld("u.owner", "Running")}
       RETURNING t.id
     ), ended AS (
       INSERT INTO ${attempts} (${attemptColumns})
