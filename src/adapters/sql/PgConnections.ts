@@ -59,6 +59,11 @@ const DriverClient = pg.Client as unknown as new(config: pg.ClientConfig) => {
   query(...args: ReadonlyArray<unknown>): unknown
 }
 
+/** What the pool does with a connection before it is handed out for the first time; its types leave that out. */
+interface NewConnection {
+  readonly verify: (client: pg.ClientBase, done: (error: Error | null) => void) => void
+}
+
 /** Connections of one pool; `prepared` is what they all prepare. */
 const connectionClass = (prepared: PreparedTexts) =>
   class Connection extends DriverClient {
@@ -103,13 +108,17 @@ const acquirePool = (options: PgConnectionsOptions) =>
         const Connection = connectionClass(new PreparedTexts(options.prepareStatements ?? true))
         // Read here: the pool would read it at its first connection, and throw there.
         new Connection({ connectionString })
+        const newConnection: NewConnection = {
+          // Not with the startup packet: poolers refuse a connection that asks for what they do not know.
+          verify: (client, done) => client.query(`SET statement_timeout = ${Math.ceil(queryTimeout)}`, done)
+        }
         const pool = new pg.Pool({
+          ...newConnection,
           Client: Connection as unknown as new() => pg.Client,
           connectionString,
           max: options.maxConnections ?? 10,
           connectionTimeoutMillis: options.connectTimeout ?? 5_000,
           query_timeout: queryTimeout,
-          statement_timeout: queryTimeout,
           idleTimeoutMillis: 30_000,
           keepAlive: true,
           keepAliveInitialDelayMillis: 10_000,
