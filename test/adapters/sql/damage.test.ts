@@ -346,14 +346,14 @@ describe("rows edited by hand", () => {
     return logged((lines) =>
       Effect.gen(function*() {
         const scheduler = yield* LambdaScheduler
-        const later = { trigger: Trigger.after("700 millis") }
+        const later = { trigger: Trigger.after("2 seconds") }
         const tasks = yield* scheduler.scheduleAll(job, Array.from({ length: 20 }, () => later))
-        const sick = yield* scheduler.repeat(job, { trigger: Trigger.fixed("1 second"), initialDelay: "700 millis" })
-        // Given back, so that they have to be claimed again.
+        const sick = yield* scheduler.repeat(job, { trigger: Trigger.fixed("1 second"), initialDelay: "2 seconds" })
         const sql = yield* PgClient
-        yield* sql.unsafe(`UPDATE "${schema}".tasks SET owner = NULL, token = token + 1`)
         yield* damage(schema, "task_schedules", sick.id, "recurrence = '{'")
         for (const { id } of tasks.slice(0, 10)) yield* damage(schema, "tasks", id, "retry = '{'")
+        // Given back last of all, so that each is claimed again as it is now.
+        yield* sql.unsafe(`UPDATE "${schema}".tasks SET owner = NULL, token = token + 1`)
         yield* Effect.forEach(tasks.slice(10), ({ id }) => scheduler.awaitResult(id), { concurrency: "unbounded" })
         yield* scheduler.ready
         expect(yield* invoked("job")).toBe(10)
