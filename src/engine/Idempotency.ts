@@ -3,6 +3,7 @@ import { Effect, Either, Schema } from "effect"
 import { IdempotencyConflict, InvalidInput } from "../domain/Errors.ts"
 import { TaskId } from "../domain/Ids.ts"
 import type { FunctionTarget } from "../domain/Task.ts"
+import { isStorable } from "../domain/Text.ts"
 import { parseDuration, parseInstant, shown } from "../domain/Time.ts"
 import type { Trigger } from "../domain/Trigger.ts"
 import type { IdempotencyKey } from "../ports/TaskRepository.ts"
@@ -25,7 +26,7 @@ const parseId = (id: unknown): Either.Either<string | undefined, InvalidInput> =
 
 const parseKey = (key: unknown): Either.Either<string | undefined, InvalidInput> =>
   key === undefined ||
-    (typeof key === "string" && key.length >= 1 && key.length <= 256 && key.isWellFormed() && !key.includes("\0"))
+    (typeof key === "string" && key.length >= 1 && key.length <= 256 && isStorable(key))
     ? Either.right(key)
     : Either.left(
       new InvalidInput({

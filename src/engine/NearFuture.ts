@@ -9,6 +9,7 @@ import type { TaskId } from "../domain/Ids.ts"
 import type { RunningTask } from "../domain/Task.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
 import type { ClaimedTask } from "../ports/TaskRepository.ts"
+import { longestHeldPayload } from "../ports/TaskRepository.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
 import { leanRuntime } from "./leanRuntime.ts"
@@ -40,9 +41,6 @@ export interface NearFuture {
   readonly drained: Effect.Effect<void>
   readonly interruptAll: Effect.Effect<void>
 }
-
-/** What is held of a payload that is longer than this comes back with the start mark, where the store can do that. */
-const heldPayload = 4_096
 
 /** Roughly, besides the payload. */
 const taskBytes = 600
@@ -151,7 +149,7 @@ export const makeNearFuture = (needs: {
 
     return {
       offer: (task) => {
-        const isHeavy = isShared && task.payload !== undefined && task.payload.length > heldPayload
+        const isHeavy = isShared && task.payload !== undefined && task.payload.length > longestHeldPayload
         const held = isHeavy ? { ...task, payload: undefined } : task
         waiting.push(held)
         waitingBytes += bytesOf(held)

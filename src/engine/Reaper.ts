@@ -53,6 +53,7 @@ export const makeReaper = (needs: {
     let notBefore = -Infinity
     /** What a transaction of the dead still holds locked is passed over, and free a moment later. */
     let looksOftenUntil = -Infinity
+
     const settle = (lease: Lease, { orphans, released }: Reaped) => {
       engineMetrics.reaped(released, orphans.length)
       if (released > 0) onFreed()

@@ -6,6 +6,7 @@ import type { AnyLambdaFunction } from "../domain/LambdaFunction.ts"
 import { parseName, parseReference } from "../domain/LambdaFunction.ts"
 import type { RetryPolicy } from "../domain/RetryPolicy.ts"
 import { parseRetryPolicy } from "../domain/RetryPolicy.ts"
+import { isStorable } from "../domain/Text.ts"
 import { shown } from "../domain/Time.ts"
 import type { WorkOptions } from "./SchedulerApi.ts"
 
@@ -20,16 +21,13 @@ export interface Work {
 const noTags: Readonly<Record<string, string>> = {}
 const noOptions: WorkOptions<unknown> = {}
 
-/** What has no UTF-8, or no place in a database's text, would come back as something else. */
-const isText = (text: string): boolean => text.isWellFormed() && !text.includes("\0")
-
 const parseTags = (tags: unknown): Either.Either<Readonly<Record<string, string>>, InvalidInput> => {
   if (tags === undefined) return Either.right(noTags)
   const entries = typeof tags === "object" && tags !== null ? Object.entries(tags) : undefined
   return entries !== undefined && entries.length <= 50 &&
       entries.every(([key, value]) =>
-        key.length > 0 && key.length <= 128 && typeof value === "string" && value.length <= 256 && isText(key) &&
-        isText(value)
+        key.length > 0 && key.length <= 128 && typeof value === "string" && value.length <= 256 && isStorable(key) &&
+        isStorable(value)
       )
     // A copy: what the caller does to its own afterwards is not done to a stored Task.
     ? Either.right({ ...tags as Readonly<Record<string, string>> })

@@ -240,6 +240,9 @@ export interface Reaping extends Reaped {
   readonly ended: number
 }
 
+/** A payload longer than this is not held while its Task waits: a shared store gives it back with the start mark. */
+export const longestHeldPayload = 4_096
+
 type Io<A> = Effect.Effect<A, TaskRepositoryError>
 
 export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/TaskRepository")<TaskRepository, {

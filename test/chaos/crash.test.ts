@@ -143,10 +143,10 @@ layer(Stage.layer, { excludeTestServices: true, timeout: "60 seconds" })("a sche
     "SIGKILL, again and again, while others live",
     Effect.gen(function*() {
       const rig = yield* (yield* Stage).rigAlone("kills", { load: {} })
-      const report = yield* killAgainAndAgain(rig, { kills: 10, workers: 3, pause: [200, 700] })
+      const report = yield* killAgainAndAgain(rig, { kills: 15, workers: 3, pause: [200, 700] })
       yield* Console.log(describeReport(report))
       expect(report.violations).toEqual([])
-      expect(report.full).toBeGreaterThanOrEqual(10)
+      expect(report.full).toBeGreaterThanOrEqual(15)
       expect(report.unknownAttempts).toBeGreaterThan(0)
     })
   )

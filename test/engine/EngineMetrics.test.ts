@@ -78,7 +78,7 @@ describe("the engine's metrics", () => {
     expect(counts[0]).toEqual([0.001, 4])
     expect(counts.at(-2)).toEqual([300, 6])
     expect(counts.at(-1)).toEqual([Infinity, 7])
-    expect(after.sum - before.sum).toBeCloseTo(600.0035, 3)
+    expect(after.sum - before.sum).toBeCloseTo(600.0035, 6)
   })
 
   it("an update costs next to nothing", () => {

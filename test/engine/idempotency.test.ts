@@ -3,7 +3,7 @@ import { DateTime, Duration, Effect, TestClock } from "effect"
 import { LambdaFunction, LambdaScheduler, TaskId, TaskScheduleId, Trigger } from "../../src/index.ts"
 import type { ScheduleError, ScheduleOptions } from "../../src/index.ts"
 import { ScriptedLambdaClient } from "../../src/testing/index.ts"
-import { lostReply } from "./sharedStore.ts"
+import { lostReply } from "./linkedStore.ts"
 import { counts, engine, instants, job, other, settleDown } from "./support.ts"
 import { inWorld } from "./world.ts"
 

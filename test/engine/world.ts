@@ -25,8 +25,8 @@ import type { EngineSettings, InvocationResult, InvokeRequest, Millis, Task, Tas
 import { EngineConfig, InvocationError, LambdaClient, LambdaScheduler, TaskRepository } from "../../src/index.ts"
 import { VirtualClock } from "../../src/testing/index.ts"
 import type { Store } from "./brokenStore.ts"
-import type { Link } from "./sharedStore.ts"
-import { makeSharedStore } from "./sharedStore.ts"
+import type { Link } from "./linkedStore.ts"
+import { makeSharedStore } from "./linkedStore.ts"
 
 /** One request as it has left an instance. Instants are the world's, whatever an instance's clock says. */
 export interface Call {

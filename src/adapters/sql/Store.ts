@@ -1,6 +1,6 @@
 /** What the parts of the SQL store share: the database, its tables, and the changes this instance knows of. */
 import { Effect } from "effect"
-import type { Task } from "../../domain/Task.ts"
+import type { Task, TaskStatus } from "../../domain/Task.ts"
 import type { ChangeLog } from "../../ports/ChangeLog.ts"
 import type { TaskChangeKind } from "../../ports/TaskRepository.ts"
 import { Undecodable } from "./codecs.ts"
@@ -43,6 +43,14 @@ export const columnsOf = (tables: Tables): string => taskColumns(tables.attempts
 
 /** Whose lease lives by the database's clock; `i` is the row. */
 export const isAlive = "i.expires_at > clock_timestamp()"
+
+/**
+ * The writer is the owner, and the Task is in this state. Said so that the planner makes nothing of it: rows are to be
+ * found by their ids. By the index on owners it would walk through all that an instance holds; with statistics of a time
+ * when no Task was in this state it would expect to find one, and compare every row with every input.
+ */
+export const isHeld = (owner: string, status: TaskStatus): string =>
+  `CASE WHEN t.owner = ${owner} THEN t.status = '${status}' ELSE false END`
 
 /**
  * The part of a statement that tells other instances what it has changed.

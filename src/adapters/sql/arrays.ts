@@ -5,9 +5,6 @@ const escapes = /["\\]/g
 
 const quoted = (text: string): string => `"${needsEscape.test(text) ? text.replace(escapes, "\\$&") : text}"`
 
-/** Whether a text can be in the database at all: one that holds NUL or half a character cannot. */
-export const isStorable = (text: string): boolean => !text.includes("\0") && text.isWellFormed()
-
 /** An array literal of texts; `undefined` and `null` are NULL. */
 export const texts = (values: ReadonlyArray<string | null | undefined>): string => {
   let literal = "{"

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import type { TaskRepositoryError } from "../../domain/Errors.ts"
 import type { RunningTask, ScheduledTask, Task } from "../../domain/Task.ts"
 import type { Claimed, ClaimRequest } from "../../ports/TaskRepository.ts"
+import { longestHeldPayload } from "../../ports/TaskRepository.ts"
 import { plain, texts } from "./arrays.ts"
 import type { Row } from "./Db.ts"
 import { asStoreError } from "./Db.ts"
@@ -19,7 +20,7 @@ const unclaimed = "t.owner IS NULL AND t.finished_at IS NULL AND t.status = 'Sch
 /**
  * One statement. What others have locked is passed over, so that no two claimers wait for each other; the materialized
  * part keeps the limit exact, and a locked row is found again by its place, whatever the planner thinks of a young
- * table. Payloads over 4 KB stay where they are until the start mark.
+ * table. Long payloads stay where they are until the start mark.
  */
 const statement = (store: Store, excludes: boolean): string => {
   const { instances, tasks } = store.tables
@@ -45,7 +46,7 @@ const statement = (store: Store, excludes: boolean): string => {
     SELECT next.at, ${
     store.columns.replace(
       "t.payload",
-      "CASE WHEN t.status = 'Running' OR octet_length(t.payload) <= 4096 THEN t.payload END"
+      `CASE WHEN t.status = 'Running' OR octet_length(t.payload) <= ${longestHeldPayload} THEN t.payload END`
     )
   }
     FROM (SELECT (

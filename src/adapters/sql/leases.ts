@@ -8,9 +8,8 @@ import type { EpochMillis, Millis } from "../../domain/Time.ts"
 import type { Heartbeat, Held, Lease, Reaped, Reaping } from "../../ports/TaskRepository.ts"
 import { plain } from "./arrays.ts"
 import type { Row, Run } from "./Db.ts"
-import { isHeld } from "./startTasks.ts"
 import type { Store } from "./Store.ts"
-import { isAlive, readTasks } from "./Store.ts"
+import { isAlive, isHeld, readTasks } from "./Store.ts"
 
 const millis = (instant: string) => `(extract(epoch FROM ${instant}) * 1000)::float8`
 

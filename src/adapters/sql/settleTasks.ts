@@ -9,9 +9,8 @@ import type { SettleRequest, SettleVerdict, TaskChangeKind } from "../../ports/T
 import { plain, texts } from "./arrays.ts"
 import { encodeFailure } from "./codecs.ts"
 import { changingColumns } from "./rows.ts"
-import { isHeld } from "./startTasks.ts"
 import type { Store } from "./Store.ts"
-import { inOrder, noteChanges } from "./Store.ts"
+import { inOrder, isHeld, noteChanges } from "./Store.ts"
 
 export interface SettlingRequest {
   readonly owner: InstanceId

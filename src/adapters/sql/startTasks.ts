@@ -2,13 +2,13 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
 import type { InstanceId, TaskId } from "../../domain/Ids.ts"
-import type { RunningTask, TaskStatus } from "../../domain/Task.ts"
+import type { RunningTask } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { ClaimedTask, StartMark, StartVerdict } from "../../ports/TaskRepository.ts"
 import { plain } from "./arrays.ts"
 import type { Store } from "./Store.ts"
-import { inOrder, isAlive, noteChanges } from "./Store.ts"
+import { inOrder, isAlive, isHeld, noteChanges } from "./Store.ts"
 
 export interface StartRequest {
   readonly owner: InstanceId
@@ -72,11 +72,3 @@ export const startTasks = (
     })
   }))
 }
-
-/**
- * The writer is the owner, and the Task is in this state. Said so that the planner makes nothing of it: rows are to be
- * found by their ids. By the index on owners it would walk through all that an instance holds; with statistics of a time
- * when no Task was in this state it would expect to find one, and compare every row with every input.
- */
-export const isHeld = (owner: string, status: TaskStatus): string =>
-  `CASE WHEN t.owner = ${owner} THEN t.status = '${status}' ELSE false END`

@@ -101,6 +101,21 @@ const running = Array.from({ length: 1_000 }, (_, index): RunningTask => ({
 
 const claim = { lease, now: t0, ahead: 1_000, limit: 1_000, start: 100, excludeFunctions: [] }
 
+const markAll = (store: Store, tasks: ReadonlyArray<ScheduledTask>) =>
+  startTasks(
+    store,
+    tasks.map((claimed) => ({
+      owner: lease.instanceId,
+      now: t0,
+      mark: { id: claimed.id, token: 1, successor: undefined, claimed }
+    }))
+  )
+const endAll = (store: Store, tasks: ReadonlyArray<RunningTask>) =>
+  settleTasks(
+    store,
+    tasks.map((task) => ({ owner: lease.instanceId, request: { ...succeeded(task), running: task } }))
+  )
+
 /** Each piece of work, and the index by which it must find its Tasks. */
 const works: Readonly<Record<string, readonly [index: string, (store: Store) => Effect.Effect<unknown, unknown>]>> = {
   "a claim": ["tasks_claimable", (store) => claimTasks(store, claim)],
@@ -108,34 +123,10 @@ const works: Readonly<Record<string, readonly [index: string, (store: Store) => 
     "tasks_claimable",
     (store) => claimTasks(store, { ...claim, excludeFunctions: ["fn1", "fn2"] })
   ],
-  "1,000 start marks": ["tasks_pkey", (store) =>
-    startTasks(
-      store,
-      held.map((claimed) => ({
-        owner: lease.instanceId,
-        now: t0,
-        mark: { id: claimed.id, token: 1, successor: undefined, claimed }
-      }))
-    )],
-  "one start mark": ["tasks_pkey", (store) =>
-    startTasks(
-      store,
-      held.slice(0, 1).map((claimed) => ({
-        owner: lease.instanceId,
-        now: t0,
-        mark: { id: claimed.id, token: 1, successor: undefined, claimed }
-      }))
-    )],
-  "1,000 ends": ["tasks_pkey", (store) =>
-    settleTasks(
-      store,
-      running.map((task) => ({ owner: lease.instanceId, request: { ...succeeded(task), running: task } }))
-    )],
-  "one end": ["tasks_pkey", (store) =>
-    settleTasks(
-      store,
-      running.slice(0, 1).map((task) => ({ owner: lease.instanceId, request: { ...succeeded(task), running: task } }))
-    )],
+  "1,000 start marks": ["tasks_pkey", (store) => markAll(store, held)],
+  "one start mark": ["tasks_pkey", (store) => markAll(store, held.slice(0, 1))],
+  "1,000 ends": ["tasks_pkey", (store) => endAll(store, running)],
+  "one end": ["tasks_pkey", (store) => endAll(store, running.slice(0, 1))],
   "a search for what is forgotten": [
     "tasks_owned",
     (store) => leases.forgotten(store, lease, new Set([...held, ...running].map(({ id }) => id)))

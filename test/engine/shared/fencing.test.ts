@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Trigger } from "../../../src/index.ts"
 import { aTarget, aTask } from "../../support/builders.ts"
-import { slow } from "../sharedStore.ts"
+import { slow } from "../linkedStore.ts"
 import { counter, inWorld } from "../world.ts"
 import { job, lease, outcomes, sound, timeline } from "./support.ts"
 

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Trigger } from "../../../src/index.ts"
-import { lostRequest, slow } from "../sharedStore.ts"
-import type { CallName, Link } from "../sharedStore.ts"
+import { lostRequest, slow } from "../linkedStore.ts"
+import type { CallName, Link } from "../linkedStore.ts"
 import { counter, inWorld } from "../world.ts"
 import { job, lease, other, outcomes, reliedOn, sound, timeline } from "./support.ts"
 

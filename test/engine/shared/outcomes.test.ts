@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { Trigger } from "../../../src/index.ts"
-import { lostReply, lostRequest } from "../sharedStore.ts"
+import { lostReply, lostRequest } from "../linkedStore.ts"
 import { counter, inWorld } from "../world.ts"
 import { failure, job, outcomes, sound, timeline } from "./support.ts"
 

@@ -8,7 +8,7 @@ import type { Fiber } from "effect"
 import { Config, Effect, Option, Random } from "effect"
 import type { InvocationErrorReason, Task, TaskId, TaskScheduleId } from "../../../src/index.ts"
 import { InvocationError, LambdaFunction, spentAttempts, Trigger } from "../../../src/index.ts"
-import type { Fault, Link } from "../sharedStore.ts"
+import type { Fault, Link } from "../linkedStore.ts"
 import { inWorld } from "../world.ts"
 import type { Instance, World } from "../world.ts"
 import { sound } from "./support.ts"
@@ -330,10 +330,10 @@ describe("instances on one store, whatever happens to them", () => {
     })
   }
 
-  it.skipIf(Option.isSome(asked))(
-    "were taken over, lost leases, left unknown outcomes, were cancelled while they ran ...",
-    () => {
+  // One seed alone, asked for by hand, does not reach everything.
+  if (Option.isNone(asked)) {
+    it("were taken over, lost leases, left unknown outcomes, were cancelled while they ran ...", () => {
       for (const [what, times] of Object.entries(reached)) assert.isAbove(times, 0, what)
-    }
-  )
+    })
+  }
 })

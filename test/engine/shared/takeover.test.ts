@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Trigger } from "../../../src/index.ts"
-import { lostRequest } from "../sharedStore.ts"
+import { lostRequest } from "../linkedStore.ts"
 import { counter, inWorld } from "../world.ts"
 import { job, lease, other, outcomes, sound, timeline } from "./support.ts"
 
