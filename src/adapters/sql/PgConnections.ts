@@ -59,9 +59,9 @@ const DriverClient = pg.Client as unknown as new(config: pg.ClientConfig) => {
   query(...args: ReadonlyArray<unknown>): unknown
 }
 
-/** What the pool does with a connection before it is handed out for the first time; its types leave that out. */
-interface NewConnection {
-  readonly verify: (client: pg.ClientBase, done: (error: Error | null) => void) => void
+/** What the pool does with a new connection before anybody gets it; its types leave that out. */
+interface NewConnections {
+  readonly onConnect: (client: pg.ClientBase) => Promise<unknown>
 }
 
 /** Connections of one pool; `prepared` is what they all prepare. */
@@ -108,12 +108,12 @@ const acquirePool = (options: PgConnectionsOptions) =>
         const Connection = connectionClass(new PreparedTexts(options.prepareStatements ?? true))
         // Read here: the pool would read it at its first connection, and throw there.
         new Connection({ connectionString })
-        const newConnection: NewConnection = {
+        const newConnections: NewConnections = {
           // Not with the startup packet: poolers refuse a connection that asks for what they do not know.
-          verify: (client, done) => client.query(`SET statement_timeout = ${Math.ceil(queryTimeout)}`, done)
+          onConnect: (client) => client.query(`SET statement_timeout = ${Math.ceil(queryTimeout)}`)
         }
         const pool = new pg.Pool({
-          ...newConnection,
+          ...newConnections,
           Client: Connection as unknown as new() => pg.Client,
           connectionString,
           max: options.maxConnections ?? 10,
