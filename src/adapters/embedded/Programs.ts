@@ -7,7 +7,18 @@
  */
 import { Clock, Effect } from "effect"
 import { createHash, randomBytes } from "node:crypto"
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync
+} from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
@@ -31,6 +42,9 @@ export const heartbeat = "1 second"
 const silence = 5_000
 /** How long a start waits for a program elsewhere to go, as a new container for the old one. */
 const patience = 30_000
+
+/** What is written is the same each time, and to truncate a file costs most of what it takes to write one. */
+const withoutTruncating = constants.O_WRONLY | constants.O_CREAT
 
 const digest = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 12)
 
@@ -58,7 +72,12 @@ export class Programs {
 
   /** Shows that we live. By writing: the file system's clock dates it, whichever machine that is on. */
   beat(): void {
-    writeFileSync(this.file, hostname(), { mode: 0o600 })
+    const file = openSync(this.file, withoutTruncating, 0o600)
+    try {
+      writeSync(file, hostname())
+    } finally {
+      closeSync(file)
+    }
   }
 
   /** Says that we leave. Whether the server is ours to stop: nobody else uses it. */
