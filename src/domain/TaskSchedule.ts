@@ -1,12 +1,12 @@
 /** The rule that makes Tasks again and again. Each occurrence is an ordinary Task. */
 import type { TaskId, TaskScheduleId } from "./Ids.ts"
+import type { Recurrence } from "./Recurrence.ts"
+import { countBetween, dueAtOf, latestUpTo, nextAfter } from "./Recurrence.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import type { FunctionTarget, ScheduledTask } from "./Task.ts"
 import type { EpochMillis } from "./Time.ts"
-import type { Recurrence } from "./Trigger.ts"
-import { nextFixed } from "./Trigger.ts"
 
-/** `Completed`: `maxRuns` occurrences have been started, and no further one will be made. */
+/** `Completed`: `maxRuns` occurrences have been started, or the rule names no further one. */
 export type TaskScheduleStatus = "Active" | "Completed" | "Cancelled"
 
 export interface TaskSchedule {
@@ -39,7 +39,8 @@ export const successorIsStoredAt = (recurrence: Recurrence): "start" | "end" =>
 
 /** The occurrence that follows another, before the store has agreed to it. */
 export interface Successor {
-  readonly task: ScheduledTask
+  /** Absent: the rule names no further one, and the schedule is completed. */
+  readonly task: ScheduledTask | undefined
   /** Occurrences passed over between the two. */
   readonly missed: number
   /** The rule it was planned under. */
@@ -54,43 +55,55 @@ export const occurrence = (
   id: TaskId,
   nominalAt: EpochMillis,
   createdAt: EpochMillis
-): ScheduledTask => ({
-  status: "Scheduled",
-  id,
-  name: schedule.name,
-  function: schedule.function,
-  payload: schedule.payload,
-  tags: schedule.tags,
-  retry: schedule.retry,
-  scheduleId: schedule.id,
-  origin: "schedule",
-  createdAt,
-  nominalAt,
-  dueAt: nominalAt,
-  claimableAt: nominalAt,
-  owner: undefined,
-  token: 0,
-  attempts: []
-})
+): ScheduledTask => {
+  const dueAt = dueAtOf(schedule.recurrence, schedule.id, nominalAt)
+  return {
+    status: "Scheduled",
+    id,
+    name: schedule.name,
+    function: schedule.function,
+    payload: schedule.payload,
+    tags: schedule.tags,
+    retry: schedule.retry,
+    scheduleId: schedule.id,
+    origin: "schedule",
+    createdAt,
+    nominalAt,
+    dueAt,
+    claimableAt: dueAt,
+    owner: undefined,
+    token: 0,
+    attempts: []
+  }
+}
 
 /**
- * When the occurrence after one is due.
+ * The occurrence after one, and how many were missed in between: when several have passed by `now`, only the latest of them
+ * is made up for.
  *
  * @param nominalAt the occurrence's nominal instant
  * @param now epoch milliseconds: its end for `spaced`, its start for anchored rules
+ * @returns without `nominalAt` when the rule names no further one
  *
  * @example
  * nextOccurrence({ _tag: "Spaced", v: 1, interval: 10 }, 20, 25) // { nominalAt: 35, missed: 0 }
+ * nextOccurrence({ _tag: "Fixed", v: 1, interval: 10, anchor: 0 }, 20, 65) // { nominalAt: 60, missed: 3 }
  */
 export const nextOccurrence = (
   recurrence: Recurrence,
   nominalAt: EpochMillis,
   now: EpochMillis
-): { readonly nominalAt: EpochMillis; readonly missed: number } =>
-  recurrence._tag === "Spaced"
+): { readonly nominalAt: EpochMillis | undefined; readonly missed: number } => {
+  if (recurrence._tag === "Spaced") {
     // One that is cancelled before it was due has no end: its successor comes an interval after it, not at its instant.
-    ? { nominalAt: Math.max(now, nominalAt) + recurrence.interval, missed: 0 }
-    : nextFixed(recurrence, nominalAt, now)
+    const next = Math.max(now, nominalAt) + recurrence.interval
+    return { nominalAt: next > (recurrence.until ?? Infinity) ? undefined : next, missed: 0 }
+  }
+  const following = nextAfter(recurrence, nominalAt)
+  if (following === undefined || following > now) return { nominalAt: following, missed: 0 }
+  const latest = latestUpTo(recurrence, following, now)
+  return { nominalAt: latest, missed: countBetween(recurrence, nominalAt, latest) - 1 }
+}
 
 /** Whether a further occurrence may be stored. */
 export const hasRunsLeft = (schedule: TaskSchedule): boolean =>
@@ -101,22 +114,21 @@ export const countRun = (schedule: TaskSchedule): TaskSchedule => ({ ...schedule
 
 /**
  * Moves the cursor to an occurrence's successor, compared on status, revision and cursor, so that each occurrence has
- * one successor at the most, whoever asks. A schedule without runs left becomes `Completed`.
+ * one successor at the most, whoever asks. A schedule without runs left, or without a further occurrence, becomes
+ * `Completed`.
  *
  * @param nominalAt nominal instant of the occurrence that is followed
- * @returns the schedule as it is to be stored, and whether the successor is to be stored with it
+ * @returns the schedule as it is to be stored, and the successor that is to be stored with it, if there is one
  */
 export const advance = (
   schedule: TaskSchedule,
   nominalAt: EpochMillis,
-  successor: Successor
-): { readonly schedule: TaskSchedule; readonly store: boolean } => {
-  if (
-    schedule.status !== "Active" || schedule.revision !== successor.revision || schedule.cursor !== nominalAt
-  ) return { schedule, store: false }
-  if (!hasRunsLeft(schedule)) return { schedule: { ...schedule, status: "Completed" }, store: false }
-  return {
-    schedule: { ...schedule, cursor: successor.task.nominalAt, missed: schedule.missed + successor.missed },
-    store: true
+  { missed, revision, task }: Successor
+): { readonly schedule: TaskSchedule; readonly next: ScheduledTask | undefined } => {
+  if (schedule.status !== "Active" || schedule.revision !== revision || schedule.cursor !== nominalAt) {
+    return { schedule, next: undefined }
   }
+  return hasRunsLeft(schedule) && task !== undefined
+    ? { schedule: { ...schedule, cursor: task.nominalAt, missed: schedule.missed + missed }, next: task }
+    : { schedule: { ...schedule, status: "Completed" }, next: undefined }
 }

@@ -62,12 +62,17 @@ const said = (trigger: Trigger): ReadonlyArray<unknown> => {
     case "Now":
       return [trigger._tag]
     case "At":
-      return [trigger._tag, Either.getOrUndefined(parseInstant(trigger.instant, "trigger"))]
+      return trigger.timeZone === undefined
+        ? [trigger._tag, Either.getOrUndefined(parseInstant(trigger.instant, "trigger"))]
+        : [trigger._tag, trigger.instant, trigger.timeZone]
     case "After":
       return [trigger._tag, Either.getOrUndefined(parseDuration(trigger.delay, "trigger"))]
     case "Spaced":
     case "Fixed":
       return [trigger._tag, Either.getOrUndefined(parseDuration(trigger.interval, "trigger"))]
+    case "Cron":
+    case "Calendar":
+      return [sorted(trigger)]
   }
 }
 

@@ -6,10 +6,10 @@
 import type { Clock } from "effect"
 import { Effect, Fiber, Option, Runtime, Schedule, ScheduleDecision, ScheduleInterval } from "effect"
 import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
+import type { Recurrence } from "../domain/Recurrence.ts"
 import type { ScheduledTask, Task } from "../domain/Task.ts"
 import { successorIsStoredAt } from "../domain/TaskSchedule.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
-import type { Recurrence } from "../domain/Trigger.ts"
 import type { ClaimedTask } from "../ports/TaskRepository.ts"
 import { boundedSleep } from "./BoundedSleep.ts"
 

@@ -18,8 +18,7 @@ import type { AnyCodeFunction, LambdaFunction } from "../domain/LambdaFunction.t
 import type { RetryOptions } from "../domain/RetryPolicy.ts"
 import type { CancelledTask, Task } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
-import type { DurationInput } from "../domain/Time.ts"
-import type { OnceTrigger, RecurringTrigger } from "../domain/Trigger.ts"
+import type { OnceTrigger, RecurringTrigger, TimingOptions } from "../domain/Trigger.ts"
 import type { Backlog, Page, PageRequest, TaskChange, TaskFilter, TaskScheduleFilter } from "../ports/TaskRepository.ts"
 
 /** What a Task and a schedule have in common. */
@@ -48,10 +47,8 @@ export interface ScheduleOptions<Payload = unknown> extends WorkOptions<Payload>
   readonly id?: TaskId | undefined
 }
 
-export interface RepeatOptions<Payload = unknown> extends WorkOptions<Payload> {
+export interface RepeatOptions<Payload = unknown> extends WorkOptions<Payload>, TimingOptions {
   readonly trigger: RecurringTrigger
-  /** How long from now to the first occurrence; default: none. */
-  readonly initialDelay?: DurationInput | undefined
   /** How many occurrences to start, at least 1; default: without end. */
   readonly maxRuns?: number | undefined
   /** The schedule's id, made by the caller (a UUID of version 7); it is an idempotency key as well, unless one is given. */

@@ -29,7 +29,7 @@ export const findSuccessor = (
   successor: Successor | undefined,
   writer: InstanceId
 ): Effect.Effect<ScheduledTask | undefined, TaskRepositoryError> =>
-  successor === undefined ? noSuccessor : Effect.map(repository.get(successor.task.id), (found) => {
+  successor?.task === undefined ? noSuccessor : Effect.map(repository.get(successor.task.id), (found) => {
     const next = Option.getOrUndefined(found)
     return next?.status === "Scheduled" && (next.owner === undefined || next.owner === writer) ? next : undefined
   })
@@ -53,7 +53,7 @@ export const makePlanSuccessor = (
         if (moment !== "cancel" && successorIsStoredAt(schedule.recurrence) !== moment) return noSuccessor
         const next = nextOccurrence(schedule.recurrence, task.nominalAt, now)
         return Effect.map(nextId, (id): Successor => ({
-          task: occurrence(schedule, id as TaskId, next.nominalAt, now),
+          task: next.nominalAt === undefined ? undefined : occurrence(schedule, id as TaskId, next.nominalAt, now),
           missed: next.missed,
           revision: schedule.revision,
           claimUntil: claimUntil(now)

@@ -25,8 +25,7 @@ import type {
 import { isFinished } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
 import { occurrence } from "../domain/TaskSchedule.ts"
-import type { EpochMillis, Millis } from "../domain/Time.ts"
-import { parseDuration } from "../domain/Time.ts"
+import type { EpochMillis } from "../domain/Time.ts"
 import * as Trigger from "../domain/Trigger.ts"
 import { LambdaClient } from "../ports/LambdaClient.ts"
 import type {
@@ -76,6 +75,14 @@ interface AskedTask {
   readonly key: string | undefined
   readonly work: Work
 }
+
+/** Of the timing, what a caller has said; what is absent must not count. */
+const saidOf = ({ delay, endAt, jitter, startAt }: Trigger.Timing): Readonly<Record<string, unknown>> => ({
+  delay,
+  ...(startAt === undefined ? {} : { startAt }),
+  ...(endAt === undefined ? {} : { endAt }),
+  ...(jitter === undefined ? {} : { jitter })
+})
 
 /** A writer that owns nothing. */
 const nobody: Lease = { instanceId: InstanceId.make("00000000-0000-7000-8000-000000000000"), expiresAt: 0 }
@@ -398,18 +405,19 @@ export const makeScheduler: Effect.Effect<
     {
       readonly work: Work
       readonly maxRuns: number | undefined
-      readonly delay: Millis
+      readonly timing: Trigger.Timing
       readonly id: string | undefined
       readonly key: string | undefined
     },
     InvalidInput
   > =>
     Effect.gen(function*() {
-      yield* Trigger.recurrence(options.trigger, 0, config.minimumInterval)
+      const timing = yield* Trigger.parseTiming(options)
+      yield* Trigger.planRecurrence(options.trigger, timing, clock.unsafeCurrentTimeMillis(), config.minimumInterval)
       return {
         work: yield* parseWork(fn, options, config.retry),
         maxRuns: yield* parseMaxRuns(options.maxRuns),
-        delay: options.initialDelay === undefined ? 0 : yield* parseDuration(options.initialDelay, "initialDelay"),
+        timing,
         ...(yield* parseRepeatable(options))
       }
     })
@@ -417,20 +425,25 @@ export const makeScheduler: Effect.Effect<
   const repeat: SchedulerApi["repeat"] = (fn, options) =>
     whileOpen(() =>
       Effect.gen(function*() {
-        const { delay, id, key, maxRuns, work } = yield* parseRepeat(fn, options)
+        const { id, key, maxRuns, timing, work } = yield* parseRepeat(fn, options)
         const target = yield* deployments.ensure(fn)
         const now = clock.unsafeCurrentTimeMillis()
-        const due = now + delay
+        const { first: firstAt, recurrence } = yield* Trigger.planRecurrence(
+          options.trigger,
+          timing,
+          now,
+          config.minimumInterval
+        )
         const planned: TaskSchedule = {
           ...work,
           id: (id ?? (yield* ids.next)) as TaskScheduleId,
           function: target,
-          recurrence: yield* Trigger.recurrence(options.trigger, due, config.minimumInterval),
+          recurrence,
           maxRuns,
           createdAt: now,
           status: "Active",
           revision: 1,
-          cursor: due,
+          cursor: firstAt,
           runs: 0,
           missed: 0
         }
@@ -438,9 +451,9 @@ export const makeScheduler: Effect.Effect<
           work,
           target,
           trigger: options.trigger,
-          more: { maxRuns, delay }
+          more: { maxRuns, ...saidOf(timing) }
         })
-        const first = occurrence(planned, (yield* ids.next) as TaskId, due, now)
+        const first = occurrence(planned, (yield* ids.next) as TaskId, firstAt, now)
         return yield* whole(whileOpen(() => {
           const claim = repository.shared ? claimOf(now) : { lease: leases.current() as Lease, until: Infinity }
           return Effect.flatMap(repository.insertSchedule(planned, first, claim, idempotency), (stored) => {

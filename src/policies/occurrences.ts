@@ -10,14 +10,20 @@ import { onOverlap } from "./overlap.ts"
 /** A schedule after something has happened to one of its occurrences, and the occurrence to be stored with it. */
 export interface Followed {
   readonly schedule: TaskSchedule
-  readonly next: Successor | undefined
+  readonly next: PlannedOccurrence | undefined
+}
+
+/** An occurrence to be stored: its writer keeps it if it becomes claimable by `claimUntil`. */
+export interface PlannedOccurrence {
+  readonly task: ScheduledTask
+  readonly claimUntil: EpochMillis
 }
 
 /** Whether an occurrence's planned successor is stored now, and what becomes of the schedule. */
 export const follow = (schedule: TaskSchedule, occurrence: Task, successor: Successor | undefined): Followed => {
   if (successor === undefined) return { schedule, next: undefined }
-  const advanced = advance(schedule, occurrence.nominalAt, successor)
-  return { schedule: advanced.schedule, next: advanced.store ? successor : undefined }
+  const { next, schedule: advanced } = advance(schedule, occurrence.nominalAt, successor)
+  return { schedule: advanced, next: next && { task: next, claimUntil: successor.claimUntil } }
 }
 
 /** A start mark that was accepted; `followed` is absent where no schedule is concerned. */
@@ -52,6 +58,6 @@ export const begin = (
   return { task: started, followed: follow(countRun(schedule), task, mark.successor) }
 }
 
-/** A successor as it is stored: claimed by its writer if it becomes claimable soon enough. */
-export const asStored = ({ claimUntil, task }: Successor, writer: InstanceId | undefined): ScheduledTask =>
+/** An occurrence as it is stored: claimed by its writer if it becomes claimable soon enough. */
+export const asStored = ({ claimUntil, task }: PlannedOccurrence, writer: InstanceId | undefined): ScheduledTask =>
   (writer !== undefined && task.claimableAt <= claimUntil ? TaskLifecycle.claim(task, writer) : undefined) ?? task

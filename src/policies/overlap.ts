@@ -1,5 +1,5 @@
 /** What to do with an occurrence that is due while another one of its schedule is still under way. */
-import type { Recurrence } from "../domain/Trigger.ts"
+import type { Recurrence } from "../domain/Recurrence.ts"
 
 /**
  * An anchored occurrence is skipped while another has begun and not ended (its retries included). Runs of a `spaced`

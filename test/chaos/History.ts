@@ -1,7 +1,7 @@
 /** What is known of a run once it is over: what was asked, what the endpoint saw, what the store says. */
 import { Either, Schema } from "effect"
 import { AttemptOutcome } from "../../src/domain/Invocation.ts"
-import { Recurrence } from "../../src/domain/Trigger.ts"
+import { Recurrence } from "../../src/domain/Recurrence.ts"
 
 /** How a scripted function ended an invocation. */
 export const Verdict = Schema.Literal("success", "error", "throttle", "reset")

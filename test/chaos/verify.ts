@@ -2,6 +2,7 @@
  * What must hold of every history, whatever was killed, frozen, cut or delayed meanwhile. Pure: a run is checked when it
  * is over and quiet.
  */
+import { countBetween, nextAfter } from "../../src/domain/Recurrence.ts"
 import { isSpent } from "../../src/domain/Task.ts"
 import type { EndpointLine, History, TaskRow } from "./History.ts"
 
@@ -268,11 +269,10 @@ const occurrences: Check = function*({ history, rows }) {
     )
     const broken = (what: string): Violation => ({ rule: "occurrences", what: `TaskSchedule ${id} (${name}) ${what}` })
     if (instants.at(-1) !== cursor) yield broken(`stands at ${cursor}, its latest occurrence is at ${instants.at(-1)}`)
-    if (recurrence._tag === "Fixed") {
-      const { anchor, interval } = recurrence
-      const off = instants.find((instant) => (instant - anchor) % interval !== 0)
+    if (recurrence._tag !== "Spaced") {
+      const off = instants.find((instant) => nextAfter(recurrence, instant - 1) !== instant)
       if (off !== undefined) yield broken(`has an occurrence at ${off}, which is none of its instants`)
-      const due = (cursor - anchor) / interval + 1
+      const due = countBetween(recurrence, (instants[0] ?? cursor) - 1, cursor)
       if (instants.length + missed !== due) {
         yield broken(`has ${instants.length} occurrences and has passed over ${missed}; ${due} were due`)
       }

@@ -31,7 +31,11 @@ describe("dueAt", () => {
   })
 
   it("refuses a recurring trigger, and what is no trigger", () => {
-    for (const trigger of [Trigger.spaced("10 seconds"), Trigger.fixed("10 seconds"), {}, { _tag: "Cron" }]) {
+    for (
+      const trigger of [Trigger.spaced("10 seconds"), Trigger.fixed("10 seconds"), Trigger.cron("* * * * *"), {}, {
+        _tag: "Never"
+      }]
+    ) {
       expect(reasonOf(Trigger.dueAt(trigger as Trigger.OnceTrigger, t0))).toBe("ScheduleAmbiguous")
     }
   })
@@ -66,13 +70,13 @@ describe("recurrence", () => {
   }
 
   it("refuses a trigger of one instant, and what is no trigger", () => {
-    for (const trigger of [Trigger.now, Trigger.after("1 second"), {}, { _tag: "Cron" }]) {
+    for (const trigger of [Trigger.now, Trigger.after("1 second"), Trigger.cron("* * * * *"), {}, { _tag: "Never" }]) {
       expect(reasonOf(Trigger.recurrence(trigger as Trigger.RecurringTrigger, t0, minimum))).toBe("ScheduleAmbiguous")
     }
   })
 })
 
-describe("nextFixed", () => {
+describe("nextOccurrence of a fixed rate", () => {
   const rule = (interval: number, anchor: number) => ({ _tag: "Fixed" as const, v: 1 as const, interval, anchor })
 
   it("does not drift: a million occurrences are at anchor + k * interval, whatever the runs take", () => {
@@ -82,9 +86,9 @@ describe("nextFixed", () => {
     let mismatches = 0
     for (let k = 1; k <= 1_000_000; k++) {
       // Started late by anything up to an interval.
-      const next = Trigger.nextFixed(every, nominalAt, nominalAt + (k * 7_919) % interval)
+      const next = nextOccurrence(every, nominalAt, nominalAt + (k * 7_919) % interval)
       if (next.nominalAt !== every.anchor + k * interval || next.missed !== 0) mismatches++
-      nominalAt = next.nominalAt
+      nominalAt = next.nominalAt as number
     }
     expect(mismatches).toBe(0)
     expect(nominalAt).toBe(t0 + 7 + 1_000_000 * interval)
@@ -92,17 +96,17 @@ describe("nextFixed", () => {
 
   it("makes up for the latest only, and counts the others as missed", () => {
     const every = rule(10, 0)
-    expect(Trigger.nextFixed(every, 20, 20)).toEqual({ nominalAt: 30, missed: 0 })
-    expect(Trigger.nextFixed(every, 20, 29)).toEqual({ nominalAt: 30, missed: 0 })
-    expect(Trigger.nextFixed(every, 20, 30)).toEqual({ nominalAt: 30, missed: 0 })
-    expect(Trigger.nextFixed(every, 20, 39)).toEqual({ nominalAt: 30, missed: 0 })
-    expect(Trigger.nextFixed(every, 20, 40)).toEqual({ nominalAt: 40, missed: 1 })
-    expect(Trigger.nextFixed(every, 20, 65)).toEqual({ nominalAt: 60, missed: 3 })
+    expect(nextOccurrence(every, 20, 20)).toEqual({ nominalAt: 30, missed: 0 })
+    expect(nextOccurrence(every, 20, 29)).toEqual({ nominalAt: 30, missed: 0 })
+    expect(nextOccurrence(every, 20, 30)).toEqual({ nominalAt: 30, missed: 0 })
+    expect(nextOccurrence(every, 20, 39)).toEqual({ nominalAt: 30, missed: 0 })
+    expect(nextOccurrence(every, 20, 40)).toEqual({ nominalAt: 40, missed: 1 })
+    expect(nextOccurrence(every, 20, 65)).toEqual({ nominalAt: 60, missed: 3 })
   })
 
   it("costs the same after ten years of downtime as after one second", () => {
     const decade = 315_360_000_000
-    expect(Trigger.nextFixed(rule(1_000, t0), t0, t0 + decade + 1))
+    expect(nextOccurrence(rule(1_000, t0), t0, t0 + decade + 1))
       .toEqual({ nominalAt: t0 + decade, missed: decade / 1_000 - 1 })
   })
 
@@ -116,7 +120,8 @@ describe("nextFixed", () => {
         (interval, anchor, k, elapsed) => {
           const nominalAt = anchor + k * interval
           const now = nominalAt + elapsed
-          const next = Trigger.nextFixed(rule(interval, anchor), nominalAt, now)
+          const found = nextOccurrence(rule(interval, anchor), nominalAt, now)
+          const next = { ...found, nominalAt: found.nominalAt as number }
           expect(next.nominalAt).toBeGreaterThan(nominalAt)
           expect((next.nominalAt - anchor) % interval).toBe(0)
           expect(next.missed).toBe((next.nominalAt - nominalAt) / interval - 1)
@@ -165,15 +170,15 @@ describe("advance", () => {
     const successor = { ...successorOf(schedule, t0), missed: 3 }
     expect(advance(schedule, t0, successor)).toEqual({
       schedule: { ...schedule, cursor: t0 + 10_000, missed: 5 },
-      store: true
+      next: successor.task
     })
   })
 
   it("gives each occurrence one successor, whoever asks", () => {
     const schedule = aSchedule()
     const once = advance(schedule, t0, successorOf(schedule, t0))
-    expect(once.store).toBe(true)
-    expect(advance(once.schedule, t0, successorOf(schedule, t0))).toEqual({ schedule: once.schedule, store: false })
+    expect(once.next).toBeDefined()
+    expect(advance(once.schedule, t0, successorOf(schedule, t0))).toEqual({ schedule: once.schedule, next: undefined })
   })
 
   it("refuses what was planned under another rule, after another occurrence, or for a schedule that is over", () => {
@@ -185,7 +190,7 @@ describe("advance", () => {
         aSchedule({ status: "Cancelled" }),
         aSchedule({ status: "Completed" })
       ]
-    ) expect(advance(schedule, t0, successor)).toEqual({ schedule, store: false })
+    ) expect(advance(schedule, t0, successor)).toEqual({ schedule, next: undefined })
   })
 
   it("completes a schedule that has no runs left", () => {
@@ -193,7 +198,7 @@ describe("advance", () => {
     expect(hasRunsLeft(schedule)).toBe(false)
     expect(advance(schedule, t0, successorOf(schedule, t0))).toEqual({
       schedule: { ...schedule, status: "Completed" },
-      store: false
+      next: undefined
     })
   })
 
@@ -205,7 +210,7 @@ describe("advance", () => {
         schedule = countRun(schedule)
         const next = advance(schedule, schedule.cursor, successorOf(schedule, schedule.cursor))
         schedule = next.schedule
-        if (!next.store) break
+        if (next.next === undefined) break
         occurrences++
       }
       expect([occurrences, schedule.runs, schedule.status]).toEqual([maxRuns, maxRuns, "Completed"])

@@ -95,7 +95,10 @@ export const occurrenceOf = (schedule: TaskSchedule, nominalAt: number = schedul
   })
 
 /** What follows an occurrence, planned at `now`. */
-export const successorOf = (schedule: TaskSchedule, nominalAt: number, now: number = nominalAt): Successor => {
+/** A successor of a rule that goes on. */
+export type Followed = Successor & { readonly task: ScheduledTask }
+
+export const successorOf = (schedule: TaskSchedule, nominalAt: number, now: number = nominalAt): Followed => {
   const next = nextOccurrence(schedule.recurrence, nominalAt, now)
   return {
     task: occurrenceOf(schedule, next.nominalAt),

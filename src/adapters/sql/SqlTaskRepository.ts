@@ -8,7 +8,7 @@ import type { InvalidInput } from "../../domain/Errors.ts"
 import { TaskRepositoryError } from "../../domain/Errors.ts"
 import type { TaskScheduleId } from "../../domain/Ids.ts"
 import type { Task } from "../../domain/Task.ts"
-import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
+import type { Successor, TaskSchedule } from "../../domain/TaskSchedule.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
 import type { Cancelled, InsertVerdict } from "../../ports/TaskRepository.ts"
 import { TaskRepository } from "../../ports/TaskRepository.ts"
@@ -50,6 +50,9 @@ export interface SqlTaskRepositoryOptions {
 
 // One statement of 1,000 rows costs the database some 30 ms: more in one would only make all of them wait.
 const maxRows = 1_000
+
+const bytesOfSuccessor = (successor: Successor | undefined): number =>
+  successor?.task === undefined ? 0 : bytesOfTask(successor.task)
 /** Bytes in one statement. */
 const maxBytes = 4 * 1024 * 1024
 const maxWaiting = { rows: 20_000, bytes: 64 * 1024 * 1024 }
@@ -129,7 +132,7 @@ const make = (
       100, (requests: ReadonlyArray<StartRequest>) =>
       onceMore(startTasks(store, requests)))
     const startFollowed = yield* group("start", 1, ({ mark }: StartRequest) =>
-      100 + (mark.successor === undefined ? 0 : bytesOfTask(mark.successor.task)), (requests) =>
+      100 + bytesOfSuccessor(mark.successor), (requests) =>
       startWithSchedules(store, requests))
     const settleAlone = yield* group("settle", 2, bytesOfEnd, (requests: ReadonlyArray<SettlingRequest>) =>
       onceMore(settleTasks(store, requests)))
@@ -137,7 +140,7 @@ const make = (
       "settle",
       1,
       (asked: SettlingRequest) =>
-        bytesOfEnd(asked) + (asked.request.successor === undefined ? 0 : bytesOfTask(asked.request.successor.task)),
+        bytesOfEnd(asked) + bytesOfSuccessor(asked.request.successor),
       (requests) =>
         settleWithSchedules(store, requests)
     )

@@ -3,9 +3,9 @@
  * version has written is refused and never guessed at. Rows share most of these texts, so what has been read is kept.
  */
 import { Either, ParseResult, Schema } from "effect"
+import { isRunnable, Recurrence } from "../../domain/Recurrence.ts"
 import { defaultRetryPolicy, RetryPolicy } from "../../domain/RetryPolicy.ts"
 import type { AttemptFailure, FunctionTarget, TaskFailure } from "../../domain/Task.ts"
-import { Recurrence } from "../../domain/Trigger.ts"
 
 /** A row says something that this version cannot read. */
 export class Undecodable extends Error {
@@ -103,7 +103,10 @@ export const encodeTarget = (target: FunctionTarget): string => {
   return text
 }
 
-export const decodeRecurrence: (text: string) => Recurrence = remembering("recurrence", Recurrence)
+export const decodeRecurrence: (text: string) => Recurrence = remembering(
+  "recurrence",
+  Recurrence.pipe(Schema.filter(isRunnable))
+)
 export const encodeRecurrence = (recurrence: Recurrence): string => JSON.stringify(recurrence)
 
 const decodeFailureText = remembering("failure", StoredFailure)

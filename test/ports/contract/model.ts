@@ -100,6 +100,10 @@ export class Model {
       schedule.status = "Completed"
       return false
     }
+    if (successor.task === undefined) {
+      schedule.status = "Completed"
+      return false
+    }
     schedule.cursor = successor.task.nominalAt
     return true
   }

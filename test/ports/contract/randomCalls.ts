@@ -10,9 +10,10 @@ import * as fc from "fast-check"
 import type { InstanceId } from "../../../src/domain/Ids.ts"
 import type { ScheduledTask, Task } from "../../../src/domain/Task.ts"
 import type { SettledTo } from "../../../src/domain/TaskLifecycle.ts"
-import type { Successor } from "../../../src/domain/TaskSchedule.ts"
+
 import type { CancelTarget, Lease } from "../../../src/ports/TaskRepository.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
+import type { Followed } from "../../support/builders.ts"
 import {
   anEnd,
   anInstanceId,
@@ -135,13 +136,13 @@ const run = Effect.fnUntraced(function*(repository: Repository, calls: ReadonlyA
     return from[which % from.length]
   }
 
-  const successor = (task: ExpectedTask): Successor | undefined => {
+  const successor = (task: ExpectedTask): Followed | undefined => {
     const rule = model.scheduleOf(task)?.rule
     return rule && successorOf(rule, task.nominalAt, now)
   }
 
   /** A successor must be there exactly if the reference says so; a dead writer's may have been left unclaimed. */
-  const follow = (task: ExpectedTask, planned: Successor | undefined, next: ScheduledTask | undefined, by: Lease) => {
+  const follow = (task: ExpectedTask, planned: Followed | undefined, next: ScheduledTask | undefined, by: Lease) => {
     if (!model.follows(task, planned)) return expect(next).toBeUndefined()
     expect(next?.id).toBe(planned?.task.id)
     if (next === undefined) return
