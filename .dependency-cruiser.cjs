@@ -1,5 +1,5 @@
 // The floors of the house: a lower floor never imports a higher one, and adapters never import each other.
-const floors = ["domain", "ports", "packaging", "policies", "engine", "adapters", "http"]
+const floors = ["domain", "ports", "packaging", "preview", "policies", "engine", "adapters", "http"]
 const importsNothingAbove = (floor, index) => ({
   name: `${floor}-imports-nothing-above`,
   severity: "error",

@@ -12,7 +12,6 @@ export type { RetryOptions, RetryPolicy } from "./domain/RetryPolicy.ts"
 export * from "./domain/Task.ts"
 export type { TaskSchedule, TaskScheduleStatus } from "./domain/TaskSchedule.ts"
 export type { DurationInput, EpochMillis, InstantInput, Millis } from "./domain/Time.ts"
-export * as Trigger from "./domain/Trigger.ts"
 export { EngineConfig } from "./engine/EngineConfig.ts"
 export type { EngineSettings } from "./engine/EngineConfig.ts"
 export { metricDescriptions } from "./engine/EngineMetrics.ts"
@@ -32,3 +31,4 @@ export type {
   TaskFilter,
   TaskScheduleFilter
 } from "./ports/TaskRepository.ts"
+export * as Trigger from "./preview/Trigger.ts"

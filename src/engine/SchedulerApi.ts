@@ -18,8 +18,10 @@ import type { AnyCodeFunction, LambdaFunction } from "../domain/LambdaFunction.t
 import type { RetryOptions } from "../domain/RetryPolicy.ts"
 import type { CancelledTask, Task } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
+import type { EpochMillis, InstantInput } from "../domain/Time.ts"
 import type { OnceTrigger, RecurringTrigger, TimingOptions } from "../domain/Trigger.ts"
 import type { Backlog, Page, PageRequest, TaskChange, TaskFilter, TaskScheduleFilter } from "../ports/TaskRepository.ts"
+import type { Occurrence } from "../preview/preview.ts"
 
 /** What a Task and a schedule have in common. */
 export interface WorkOptions<Payload> {
@@ -68,6 +70,25 @@ export type TaskEvent = TaskChange
 export interface CancelledWork {
   readonly tasks: ReadonlyArray<CancelledTask>
   readonly schedules: ReadonlyArray<TaskSchedule>
+}
+
+export interface UpcomingRange {
+  /** Default: now. */
+  readonly from?: InstantInput | undefined
+  /** Not included. */
+  readonly to: InstantInput
+  /** 1 to 1,000, the default: the earliest of them. */
+  readonly limit?: number | undefined
+}
+
+/** An occurrence that a schedule is going to have. `at` is its nominal instant. */
+export interface UpcomingOccurrence extends Occurrence {
+  readonly scheduleId: TaskScheduleId
+  /** Of the schedule. */
+  readonly name: string
+  readonly functionName: string
+  /** `at` and the schedule's jitter. */
+  readonly dueAt: EpochMillis
 }
 
 export interface SchedulerApi {
@@ -125,6 +146,17 @@ export interface SchedulerApi {
     filter?: TaskScheduleFilter,
     page?: Partial<PageRequest>
   ) => Effect.Effect<Page<TaskSchedule>, InvalidInput | TaskRepositoryError>
+
+  /**
+   * What all active schedules are going to do, in order; at most 1,000 occurrences, the earliest of the range. Of a `spaced`
+   * schedule as if each run took no time.
+   *
+   * @example
+   * yield* scheduler.upcoming({ to: "2027-01-01T00:00:00Z" })
+   */
+  readonly upcoming: (
+    range: UpcomingRange
+  ) => Effect.Effect<ReadonlyArray<UpcomingOccurrence>, InvalidInput | TaskRepositoryError>
 
   /** The newest 1,000 Tasks of a function, by its bare name. */
   readonly findByFunction: (name: string) => Effect.Effect<ReadonlyArray<Task>, InvalidInput | TaskRepositoryError>

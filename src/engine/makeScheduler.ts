@@ -57,6 +57,7 @@ import { makeStoreClock, monotonic } from "./StoreClock.ts"
 import { makePlanSuccessor } from "./Successors.ts"
 import { makeTaskEvents } from "./TaskEvents.ts"
 import { makeTaskRunner } from "./TaskRunner.ts"
+import { upcoming } from "./Upcoming.ts"
 import type { Work } from "./WorkRequest.ts"
 import { parseLimit, parseMaxRuns, parseWork } from "./WorkRequest.ts"
 
@@ -573,6 +574,7 @@ export const makeScheduler: Effect.Effect<
         parseLimit(page.limit),
         (limit) => repository.listSchedules(filter, { limit, cursor: page.cursor })
       ),
+    upcoming: (range) => Effect.suspend(() => upcoming(repository, range, clock.unsafeCurrentTimeMillis())),
     findByFunction: (name) => Effect.map(list({ functionName: name }), (page) => page.items),
     cancel,
     cancelSchedule: Effect.fn("LambdaScheduler.cancelSchedule")(function*(id) {
