@@ -72,7 +72,7 @@ export interface CronFields {
 }
 
 const months = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
-const weekdays = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+export const weekdays = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 
 const refuse = (reason: InvalidInputReason, message: string) =>
   Either.left(new InvalidInput({ reason, field: "cron", message: `cron: ${message}` }))
