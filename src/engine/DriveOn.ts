@@ -33,7 +33,7 @@ export const makeDriveOn = (
       untilAvailable("tell a schedule", task.id, longestWait, repository.getSchedule(id)).pipe(
         Effect.map(Option.match({
           onNone: () => offer(task),
-          onSome: ({ recurrence }) => drivers.start(id, recurrence, task)
+          onSome: (schedule) => drivers.start(schedule, task)
         })),
         Effect.catchAllCause((cause) =>
           Effect.zipRight(

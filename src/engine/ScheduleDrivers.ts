@@ -8,14 +8,18 @@ import { Effect, Fiber, Option, Runtime, Schedule, ScheduleDecision, ScheduleInt
 import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type { Recurrence } from "../domain/Recurrence.ts"
 import type { ScheduledTask, Task } from "../domain/Task.ts"
+import type { TaskSchedule } from "../domain/TaskSchedule.ts"
 import { successorIsStoredAt } from "../domain/TaskSchedule.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
 import type { ClaimedTask } from "../ports/TaskRepository.ts"
+import { longestHeldPayload } from "../ports/TaskRepository.ts"
 import { boundedSleep } from "./BoundedSleep.ts"
 
 export interface ScheduleDrivers {
   /** Starts the fiber of a schedule, from an occurrence that is stored and claimed. Once stopped, only hands it on. */
-  readonly start: (id: TaskScheduleId, recurrence: Recurrence, first: ClaimedTask) => void
+  readonly start: (schedule: TaskSchedule, first: ClaimedTask) => void
+  /** The rule by which a fiber goes on, as it was when the fiber began; not those that are too large to be held. */
+  readonly held: (id: TaskScheduleId) => TaskSchedule | undefined
   /** Tells what the store has put after an occurrence when it began or ended; `undefined`: nothing. */
   readonly followed: (moment: "start" | "end", occurrence: Task, next: ScheduledTask | undefined) => void
   /** The occurrence that the fiber waited for is cancelled: it goes on with another one. */
@@ -63,8 +67,12 @@ export const effectSchedule = (recurrence: Recurrence): Schedule.Schedule<unknow
     )
     : whenDue
 
+const isHeldWhole = ({ payload }: TaskSchedule): boolean => payload.length <= longestHeldPayload
+
 interface Driver {
   readonly recurrence: Recurrence
+  /** Absent where its payload is too long to be held. */
+  readonly schedule: TaskSchedule | undefined
   readonly fiber: Fiber.RuntimeFiber<void>
   /** The occurrence that the fiber waits for, or has handed on. Changed by whoever learns of another one. */
   occurrence: ClaimedTask
@@ -115,7 +123,15 @@ export const makeScheduleDrivers = (
       runFork(Fiber.interruptFork(driver.fiber))
     }
 
-    const start = (id: TaskScheduleId, recurrence: Recurrence, first: ClaimedTask): void => {
+    const start = (schedule: TaskSchedule, first: ClaimedTask): void =>
+      begin(schedule.id, schedule.recurrence, isHeldWhole(schedule) ? schedule : undefined, first)
+
+    const begin = (
+      id: TaskScheduleId,
+      recurrence: Recurrence,
+      schedule: TaskSchedule | undefined,
+      first: ClaimedTask
+    ): void => {
       if (stopped) return handOn(first)
       const before = drivers.get(id)
       if (before !== undefined) {
@@ -126,7 +142,7 @@ export const makeScheduleDrivers = (
       }
       // Not before it can be found: a first occurrence that is due at once is followed at once.
       const fiber = runFork(Effect.zipRight(Effect.yieldNow(), drive(id, recurrence)))
-      const driver: Driver = { recurrence, fiber, occurrence: first, following: undefined }
+      const driver: Driver = { recurrence, schedule, fiber, occurrence: first, following: undefined }
       drivers.set(id, driver)
       fiber.addObserver(() => {
         if (drivers.get(id) === driver) drivers.delete(id)
@@ -160,6 +176,7 @@ export const makeScheduleDrivers = (
 
     return {
       start,
+      held: (id) => drivers.get(id)?.schedule,
       stop,
       known: () => Array.from(drivers.values(), (driver) => driver.occurrence.id),
       dropAll: Effect.suspend(() => Effect.forEach([...drivers.keys()], stop, { discard: true })),
@@ -193,7 +210,7 @@ export const makeScheduleDrivers = (
         if (driver === undefined) return passOn(next)
         if (driver.following !== undefined) return goOn(driver, driver.following, next)
         forget(id, driver)
-        if (isHeld(next)) start(id, driver.recurrence, next)
+        if (isHeld(next)) begin(id, driver.recurrence, driver.schedule, next)
         else shared?.onUnclaimed(next)
       }
     }

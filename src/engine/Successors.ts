@@ -2,9 +2,9 @@
 import type { Context } from "effect"
 import { Effect, Exit, Option } from "effect"
 import type { TaskRepositoryError } from "../domain/Errors.ts"
-import type { InstanceId, TaskId } from "../domain/Ids.ts"
+import type { InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type { ScheduledTask, Task } from "../domain/Task.ts"
-import type { Successor } from "../domain/TaskSchedule.ts"
+import type { Successor, TaskSchedule } from "../domain/TaskSchedule.ts"
 import { nextOccurrence, occurrence, successorIsStoredAt } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { TaskRepository } from "../ports/TaskRepository.ts"
@@ -36,17 +36,23 @@ export const findSuccessor = (
 
 export const noSuccessor: Effect.Effect<undefined> = Exit.succeed(undefined)
 
-/** @param claimUntil up to when what follows is kept by its writer */
+/**
+ * @param claimUntil up to when what follows is kept by its writer
+ * @param held a schedule as it was when its fiber began. Good enough for a start: what changes a rule takes the occurrences
+ * that have not started from whoever holds them.
+ */
 export const makePlanSuccessor = (
   repository: Context.Tag.Service<TaskRepository>,
   nextId: Effect.Effect<string>,
-  claimUntil: (now: EpochMillis) => EpochMillis
+  claimUntil: (now: EpochMillis) => EpochMillis,
+  held: (id: TaskScheduleId) => TaskSchedule | undefined
 ): PlanSuccessor =>
 (task, moment, now) => {
   // A later attempt of an occurrence has been followed already.
   if (task.scheduleId === undefined || (moment === "start" && task.attempts.length > 0)) return noSuccessor
+  const known = moment === "start" ? held(task.scheduleId) : undefined
   return Effect.flatMap(
-    repository.getSchedule(task.scheduleId),
+    known === undefined ? repository.getSchedule(task.scheduleId) : Effect.succeedSome(known),
     Option.match({
       onNone: () => noSuccessor,
       onSome: (schedule) => {

@@ -129,7 +129,8 @@ export const makeScheduler: Effect.Effect<
   const planSuccessor = makePlanSuccessor(
     repository,
     ids.next,
-    (now) => repository.shared ? dispatcher.claimUntil(now) ?? -Infinity : Infinity
+    (now) => repository.shared ? dispatcher.claimUntil(now) ?? -Infinity : Infinity,
+    (id) => drivers.held(id)
   )
 
   const runner = makeTaskRunner({
@@ -461,7 +462,7 @@ export const makeScheduler: Effect.Effect<
             switch (stored._tag) {
               case "Inserted":
                 if (stored.first.owner === undefined) dispatcher.consider(stored.first.claimableAt)
-                else drivers.start(planned.id, planned.recurrence, stored.first)
+                else drivers.start(planned, stored.first)
                 return Effect.succeed(stored.schedule)
               case "Present":
                 return Effect.succeed(stored.schedule)

@@ -28,7 +28,7 @@ export interface LeftOutOccurrence {
   readonly at: EpochMillis
   readonly local: string
   /** `gap`: clocks do not show this time; `second-pass`: they show it a second time, and once is enough. */
-  readonly why: "gap" | "second-pass"
+  readonly dst: "gap" | "second-pass"
 }
 
 /** As of `repeat`; `after` instead of now. */
@@ -160,7 +160,7 @@ export const between = (
             most
           )
           for (const { at, wall, why } of leftOut) {
-            found.push({ _tag: "LeftOut", at: at * second, local: shownWall(wall), why })
+            found.push({ _tag: "LeftOut", at: at * second, local: shownWall(wall), dst: why })
           }
         }
         return found.sort((one, other) => one.at - other.at).slice(0, most)

@@ -4,6 +4,7 @@ import { makeScheduleDrivers } from "../../src/engine/ScheduleDrivers.ts"
 import type { ScheduledTask, TaskScheduleId } from "../../src/index.ts"
 import { LambdaScheduler, Trigger } from "../../src/index.ts"
 import { ScriptedLambdaClient } from "../../src/testing/index.ts"
+import { aSchedule } from "../support/builders.ts"
 import { counts, engine, instants, job, settleDown } from "./support.ts"
 
 const id = "018bcfe5-6800-7000-8000-000100000002" as TaskScheduleId
@@ -20,7 +21,7 @@ describe("the fiber of a schedule", () => {
       Effect.gen(function*() {
         const handed: Array<number> = []
         const drivers = yield* makeScheduleDrivers(yield* Effect.clock, 600_000, ({ dueAt }) => handed.push(dueAt))
-        drivers.start(id, rule, occurrenceAt(0))
+        drivers.start(aSchedule({ id, recurrence: rule }), occurrenceAt(0))
         yield* settleDown
         drivers.followed(moment, occurrenceAt(0), occurrenceAt(10_000))
         // In the same turn: the fiber has not been told yet.
@@ -48,11 +49,11 @@ describe("the fiber of a schedule", () => {
     Effect.gen(function*() {
       const handed: Array<number> = []
       const drivers = yield* makeScheduleDrivers(yield* Effect.clock, 600_000, ({ dueAt }) => handed.push(dueAt))
-      drivers.start(id, rules.Fixed, occurrenceAt(10_000))
+      drivers.start(aSchedule({ id, recurrence: rules.Fixed }), occurrenceAt(10_000))
       yield* settleDown
       yield* drivers.stopAll
       assert.deepStrictEqual(handed, [10_000])
-      drivers.start(id, rules.Fixed, occurrenceAt(20_000))
+      drivers.start(aSchedule({ id, recurrence: rules.Fixed }), occurrenceAt(20_000))
       assert.deepStrictEqual(handed, [10_000, 20_000])
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(handed, [10_000, 20_000])
@@ -62,7 +63,7 @@ describe("the fiber of a schedule", () => {
     Effect.gen(function*() {
       const handed: Array<number> = []
       const drivers = yield* makeScheduleDrivers(yield* Effect.clock, 600_000, ({ token }) => handed.push(token))
-      drivers.start(id, rules.Spaced, occurrenceAt(10_000, 3))
+      drivers.start(aSchedule({ id, recurrence: rules.Spaced }), occurrenceAt(10_000, 3))
       drivers.lost(occurrenceAt(10_000, 2))
       drivers.lost(occurrenceAt(20_000, 3))
       yield* TestClock.adjust("10 seconds")
@@ -70,7 +71,7 @@ describe("the fiber of a schedule", () => {
       assert.isTrue(Option.isSome(drivers.fiber(id)))
       drivers.lost(occurrenceAt(10_000, 3))
       assert.isTrue(Option.isNone(drivers.fiber(id)))
-      drivers.start(id, rules.Spaced, occurrenceAt(10_000, 5))
+      drivers.start(aSchedule({ id, recurrence: rules.Spaced }), occurrenceAt(10_000, 5))
       yield* settleDown
       assert.deepStrictEqual(handed, [3, 5])
     }))
@@ -79,12 +80,12 @@ describe("the fiber of a schedule", () => {
     Effect.gen(function*() {
       const handed: Array<number> = []
       const drivers = yield* makeScheduleDrivers(yield* Effect.clock, 600_000, ({ token }) => handed.push(token))
-      drivers.start(id, rules.Spaced, occurrenceAt(0, 1))
+      drivers.start(aSchedule({ id, recurrence: rules.Spaced }), occurrenceAt(0, 1))
       yield* settleDown
-      drivers.start(id, rules.Spaced, occurrenceAt(0, 1))
+      drivers.start(aSchedule({ id, recurrence: rules.Spaced }), occurrenceAt(0, 1))
       yield* settleDown
       assert.deepStrictEqual(handed, [1], "the same one is under way")
-      drivers.start(id, rules.Spaced, occurrenceAt(0, 3))
+      drivers.start(aSchedule({ id, recurrence: rules.Spaced }), occurrenceAt(0, 3))
       yield* settleDown
       assert.deepStrictEqual(handed, [1, 3])
     }))

@@ -4,6 +4,7 @@ import { effectSchedule, makeScheduleDrivers } from "../../src/engine/ScheduleDr
 import { LambdaScheduler, Trigger } from "../../src/index.ts"
 import type { ScheduledTask, TaskScheduleId } from "../../src/index.ts"
 import { ScriptedLambdaClient } from "../../src/testing/index.ts"
+import { aSchedule } from "../support/builders.ts"
 import { counts, engine, instants, job, other, settleDown } from "./support.ts"
 
 describe("repeat", () => {
@@ -161,7 +162,7 @@ describe("the fiber of a schedule", () => {
         const ended = occurrence as ScheduledTask
         drivers.followed("end", ended, { ...ended, dueAt: ended.dueAt + 10_000 })
       })
-      drivers.start(id, { _tag: "Spaced", v: 1, interval: 10_000 }, task)
+      drivers.start(aSchedule({ id, recurrence: { _tag: "Spaced", v: 1, interval: 10_000 } }), task)
       yield* TestClock.adjust("15 seconds")
       assert.deepStrictEqual(handed, [0, 10_000])
       const fiber = Option.getOrThrow(drivers.fiber(id))
