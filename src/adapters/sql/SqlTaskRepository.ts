@@ -10,7 +10,7 @@ import type { TaskScheduleId } from "../../domain/Ids.ts"
 import type { Task } from "../../domain/Task.ts"
 import type { Successor, TaskSchedule } from "../../domain/TaskSchedule.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
-import type { Cancelled, InsertVerdict } from "../../ports/TaskRepository.ts"
+import type { Cancelled, InsertScheduleVerdict, InsertVerdict } from "../../ports/TaskRepository.ts"
 import { TaskRepository } from "../../ports/TaskRepository.ts"
 import { cancelWork } from "./cancelWork.ts"
 import type { ChangeFeed } from "./ChangeFeed.ts"
@@ -20,7 +20,8 @@ import type { Db, Run } from "./Db.ts"
 import { asStoreError, makeDb, onceMore } from "./Db.ts"
 import { makeGroupCommit } from "./GroupCommit.ts"
 import { makeHints } from "./Hints.ts"
-import { insertSchedule } from "./insertSchedule.ts"
+import type { InsertScheduleRequest } from "./insertSchedules.ts"
+import { insertSchedules } from "./insertSchedules.ts"
 import type { InsertRequest } from "./insertTasks.ts"
 import { bytesOfTask, claimerOf, insertTasks } from "./insertTasks.ts"
 import * as leases from "./leases.ts"
@@ -126,12 +127,32 @@ const make = (
         ),
         noteInserted
       ))
+    const groupOfSchedules = group(
+      "insert",
+      2,
+      ({ first, schedule }: InsertScheduleRequest) =>
+        bytesOfTask(schedule) + bytesOfTask(first),
+      (requests) =>
+        Effect.map(
+          db.transact((run) => insertSchedules(store, run, requests)),
+          (verdicts) => {
+            noteInserted(
+              verdicts.flatMap((verdict) =>
+                verdict._tag === "Inserted" ? [{ _tag: "Inserted", task: verdict.first }] : []
+              )
+            )
+            return verdicts
+          }
+        )
+    )
+    const insertScheduleUnkeyed = yield* groupOfSchedules
+    const insertScheduleKeyed = yield* groupOfSchedules
     /** Where a caller's transaction writes: what it changes is told of by its commit, to this instance as well. */
     const joinedStore: Store = { ...store, boot: nobody }
     const startAlone = yield* group("start", 2, () =>
       100, (requests: ReadonlyArray<StartRequest>) =>
       onceMore(startTasks(store, requests)))
-    const startFollowed = yield* group("start", 1, ({ mark }: StartRequest) =>
+    const startFollowed = yield* group("start", 2, ({ mark }: StartRequest) =>
       100 + bytesOfSuccessor(mark.successor), (requests) =>
       startWithSchedules(store, requests))
     const settleAlone = yield* group("settle", 2, bytesOfEnd, (requests: ReadonlyArray<SettlingRequest>) =>
@@ -214,9 +235,7 @@ const make = (
 
     const noteCancelled = (cancelled: Cancelled): Cancelled => {
       if (cancelled.tasks.length > 0) {
-        hints.cancelled(cancelled.tasks.map((task) =>
-          task.id
-        ))
+        hints.cancelled(cancelled.tasks.map((task) => task.id))
       }
       hints.changed()
       return cancelled
@@ -303,18 +322,14 @@ const make = (
         joining(
           (run) =>
             Effect.map(
-              insertSchedule(joinedStore, run, schedule, first, undefined, key),
-              (value) => ({ value, claimableAt: first.claimableAt })
+              insertSchedules(joinedStore, run, [{ schedule, first, claimer: undefined, key }]),
+              ([verdict]) => ({ value: verdict as InsertScheduleVerdict, claimableAt: first.claimableAt })
             ),
-          asStoreError(
-            Effect.map(
-              db.transact((run) => insertSchedule(store, run, schedule, first, claimerOf(first, claim), key)),
-              (verdict) => {
-                if (verdict._tag === "Inserted") noteInserted([{ _tag: "Inserted", task: verdict.first }])
-                hints.changed()
-                return verdict
-              }
-            )
+          Effect.map(
+            (key === undefined ? insertScheduleUnkeyed : insertScheduleKeyed)([
+              { schedule, first, claimer: claimerOf(first, claim), key }
+            ]),
+            ([verdict]) => verdict as InsertScheduleVerdict
           )
         ),
 
