@@ -173,9 +173,9 @@ const wallInvalid = (input: unknown, field: string) =>
 
 const parseLocal = (input: unknown, timeZone: unknown): Either.Either<EpochMillis, InvalidInput> =>
   Either.flatMap(parseTimeZone(timeZone), (zone) =>
-    Either.map(parseWall(input, "trigger.at"), (wall) => {
+    Either.flatMap(parseWall(input, "trigger.at"), (wall) => {
       const second = Math.floor(wall / 1_000)
-      return instantOf(zone, second) * 1_000 + wall - second * 1_000
+      return parseInstant(instantOf(zone, second) * 1_000 + wall - second * 1_000, "trigger.at")
     }))
 
 /**

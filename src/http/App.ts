@@ -16,9 +16,12 @@ import type { IncomingMessage } from "node:http"
 import type { LambdaScheduler } from "../engine/LambdaScheduler.ts"
 import type { Access } from "./Access.ts"
 import { LambdaSchedulerApi } from "./Api.ts"
-import { healthLayer, metricsLayer, tasksLayer } from "./Handlers.ts"
+import { compatibilityLayer, healthLayer, metricsLayer } from "./Handlers.ts"
 import { isProblem, problem, problemResponse } from "./Problem.ts"
 import { policyOf, securityHeaders } from "./SecurityHeaders.ts"
+import { v1SchedulesLayer } from "./v1/SchedulesHandlers.ts"
+import { v1TasksLayer } from "./v1/TasksHandlers.ts"
+import { v1TriggersLayer } from "./v1/TriggersHandlers.ts"
 
 const docsPath = "/docs"
 const specPath = "/openapi.json"
@@ -58,9 +61,11 @@ const answerFailures = (app: HttpApp.Default<unknown>): HttpApp.Default =>
     const failure: unknown = Cause.squash(cause)
     if (isProblem(failure)) return Effect.succeed(problemResponse(failure))
     if (failure instanceof HttpApiDecodeError) {
-      const [step] = failure.issues[0]?.path ?? []
-      if (step === "name") return Effect.map(HttpServerRequest.HttpServerRequest, notRouted)
-      return Effect.succeed(problemResponse(problem(400, "QUERY_INVALID", queryDetail(step))))
+      return Effect.map(HttpServerRequest.HttpServerRequest, (request) =>
+        // A parameter of a path can only be missing; what it says is judged by its route.
+        pathOf(request).endsWith("/")
+          ? notRouted(request)
+          : problemResponse(problem(400, "QUERY_INVALID", queryDetail(failure))))
     }
     if (failure instanceof RouteNotFound) return Effect.map(HttpServerRequest.HttpServerRequest, notRouted)
     return Effect.as(
@@ -69,16 +74,25 @@ const answerFailures = (app: HttpApp.Default<unknown>): HttpApp.Default =>
     )
   })
 
+/** What parameters of queries are expected to be. */
+const parameters: Readonly<Record<string, string>> = {
+  limit: "one whole number from 1 to 1000",
+  cursor: "one cursor, from the page before",
+  function: "one name",
+  name: "one name",
+  status: "one status, as /docs shows them",
+  scheduleId: "one UUID",
+  dueFrom: "one instant such as 2027-01-01T09:00:00Z",
+  dueBefore: "one instant such as 2027-01-01T09:00:00Z"
+}
+
 // Bodies are decoded by the handlers: what HttpApi decodes is the path and the query.
-const queryDetail = (parameter: PropertyKey | undefined): string => {
-  switch (parameter) {
-    case "limit":
-      return "limit: expected one whole number from 1 to 1000"
-    case "cursor":
-      return "cursor: expected one cursor, from the Link header of the page before"
-    default:
-      return "There is a query parameter that this route does not have."
-  }
+const queryDetail = ({ issues: [issue] }: HttpApiDecodeError): string => {
+  const [parameter] = issue?.path ?? []
+  const expected = issue?._tag === "Unexpected" || parameter === undefined ? undefined : parameters[String(parameter)]
+  return expected === undefined
+    ? "There is a query parameter that this route does not have."
+    : `${String(parameter)}: expected ${expected}`
 }
 
 /**
@@ -101,7 +115,14 @@ const makeRoutes = (access: Access): Effect.Effect<HttpApp.Default, never, Lambd
     HttpApiBuilder.middleware(answerFailures)
   ).pipe(
     Layer.provideMerge(
-      Layer.provide(HttpApiBuilder.api(LambdaSchedulerApi), [tasksLayer, healthLayer(access), metricsLayer])
+      Layer.provide(HttpApiBuilder.api(LambdaSchedulerApi), [
+        compatibilityLayer,
+        v1TasksLayer,
+        v1SchedulesLayer,
+        v1TriggersLayer,
+        healthLayer(access),
+        metricsLayer
+      ])
     ),
     Layer.provideMerge(Layer.merge(HttpApiBuilder.Router.Live, HttpApiBuilder.Middleware.layer)),
     Layer.provideMerge(HttpServer.layerContext),

@@ -2,46 +2,46 @@
 import { Effect } from "effect"
 import type { DeploymentError } from "../domain/Deployment.ts"
 import { InvalidInput } from "../domain/Errors.ts"
-import type { IdempotencyConflict, SchedulerClosed, TaskRepositoryError } from "../domain/Errors.ts"
+import type {
+  IdempotencyConflict,
+  SchedulerClosed,
+  TaskFinished,
+  TaskNotFound,
+  TaskRepositoryError,
+  TaskScheduleNotFound
+} from "../domain/Errors.ts"
 import type { Problem, ProblemOf } from "./Problem.ts"
 import { isProblem, problem } from "./Problem.ts"
 
-type DomainError = InvalidInput | DeploymentError | SchedulerClosed | IdempotencyConflict | TaskRepositoryError
+type DomainError =
+  | InvalidInput
+  | DeploymentError
+  | SchedulerClosed
+  | IdempotencyConflict
+  | TaskRepositoryError
+  | TaskNotFound
+  | TaskScheduleNotFound
+  | TaskFinished
 
 /** The problems that an error can become. */
 export type ProblemFor<E> = E extends Problem ? E
   : E extends InvalidInput ? ProblemOf<400> | ProblemOf<413>
   : E extends DeploymentError ? ProblemOf<409> | ProblemOf<502>
-  : E extends IdempotencyConflict ? ProblemOf<409>
+  : E extends IdempotencyConflict | TaskFinished ? ProblemOf<409>
+  : E extends TaskNotFound | TaskScheduleNotFound ? ProblemOf<404>
   : E extends SchedulerClosed | TaskRepositoryError ? ProblemOf<503>
   : never
 
 /** `NameEmpty` is `NAME_EMPTY`. */
 const upperSnake = (reason: string): string => reason.replace(/(?<=[a-z0-9])(?=[A-Z])/g, "_").toUpperCase()
 
-/** The scheduler's words for what this API calls otherwise. */
-const fields: Readonly<Record<string, string>> = {
-  payload: "jsonPayload",
-  payloadJson: "jsonPayload",
-  maxRuns: "totalRuns",
-  "trigger.spaced": "repeatEvery",
-  "trigger.fixed": "fixedRate",
-  "trigger.after": "initialDelay",
-  zip: "zippedCodeBase64",
-  "code.zip": "zippedCodeBase64"
-}
-
 const inputProblem = (error: InvalidInput) => {
-  const field = fields[error.field]
-  const detail = field !== undefined && error.message.startsWith(`${error.field}:`)
-    ? `${field}${error.message.slice(error.field.length)}`
-    : error.message
   switch (error.reason) {
     case "PayloadTooLarge":
     case "ZipTooLarge":
-      return problem(413, upperSnake(error.reason), detail)
+      return problem(413, upperSnake(error.reason), error.message)
     default:
-      return problem(400, upperSnake(error.reason), detail)
+      return problem(400, upperSnake(error.reason), error.message)
   }
 }
 
@@ -63,6 +63,12 @@ const toProblem = (error: DomainError) => {
       return deploymentProblem(error)
     case "IdempotencyConflict":
       return problem(409, "IDEMPOTENCY_CONFLICT", error.message)
+    case "TaskFinished":
+      return problem(409, "TASK_TERMINAL", error.message)
+    case "TaskNotFound":
+      return problem(404, "TASK_NOT_FOUND", error.message)
+    case "TaskScheduleNotFound":
+      return problem(404, "SCHEDULE_NOT_FOUND", error.message)
     case "SchedulerClosed":
       return problem(503, "SCHEDULER_CLOSED", "The scheduler is shutting down and takes no more work.")
     case "TaskRepositoryError":

@@ -9,15 +9,18 @@ import type { Task } from "../domain/Task.ts"
 import { LambdaScheduler } from "../engine/LambdaScheduler.ts"
 import type { ScheduleError } from "../engine/SchedulerApi.ts"
 import type { Access } from "./Access.ts"
-import { CreateAndScheduleRequest, LambdaSchedulerApi, maxPageSize, ScheduleRequest } from "./Api.ts"
+import { LambdaSchedulerApi } from "./Api.ts"
+import { CreateAndScheduleRequest, ScheduleRequest } from "./CompatibilityApi.ts"
+import { maxPageSize } from "./Contract.ts"
 import { withProblems, withQueryProblems } from "./DomainProblem.ts"
 import { scrape } from "./Metrics.ts"
+import { readPage } from "./Pages.ts"
 import type { ProblemOf } from "./Problem.ts"
 import { problem } from "./Problem.ts"
 import { maxBodyBytes, maxDeployBodyBytes, readBody, readNoBody } from "./RequestBody.ts"
 import { taskAnswer } from "./TaskAnswer.ts"
 import type { Work } from "./Work.ts"
-import { createAndScheduleWork, scheduleWork } from "./Work.ts"
+import { createAndScheduleWork, inItsWords, scheduleWork } from "./Work.ts"
 
 type Scheduler = LambdaScheduler["Type"]
 
@@ -59,82 +62,73 @@ const notFound = (name: string) =>
 const answerOr404 = (name: string, task: Task | undefined) =>
   task === undefined ? Effect.fail(notFound(name)) : Effect.succeed(taskAnswer(task))
 
-/** Characters of payloads and results after which a page ends early: 1,000 Tasks can hold gigabytes. */
-const maxPageCharacters = 16 * 1024 * 1024
-/** How many Tasks are read at a time, to look at their size. */
-const sliceSize = 25
-
-const sizeOf = (task: Task): number => task.payload.length + (task.status === "Succeeded" ? task.result.text.length : 0)
-
-const readPage = (scheduler: Scheduler, limit: number, cursor: string | undefined) =>
-  Effect.gen(function*() {
-    const items: Array<Task> = []
-    let next = cursor
-    let characters = 0
-    do {
-      const slice = yield* scheduler.list({}, { limit: Math.min(limit - items.length, sliceSize), cursor: next })
-      for (const task of slice.items) {
-        items.push(task)
-        characters += sizeOf(task)
-      }
-      next = slice.cursor
-    } while (next !== undefined && items.length < limit && characters < maxPageCharacters)
-    return { items, cursor: next }
-  })
-
 const nextLink = (limit: number, cursor: string): string =>
   `</list?limit=${limit}&cursor=${encodeURIComponent(cursor)}>; rel="next"`
 
-export const tasksLayer = HttpApiBuilder.group(LambdaSchedulerApi, "tasks", (handlers) =>
-  Effect.gen(function*() {
-    const scheduler = yield* LambdaScheduler
-    return handlers
-      .handleRaw("schedule", ({ request }) =>
-        Effect.gen(function*() {
-          const body = yield* readBody(request, ScheduleRequest, maxBodyBytes)
-          const task = yield* Effect.flatMap(scheduleWork(body), (work) => take(scheduler, work, keyOf(request))).pipe(
-            withProblems
-          )
-          return taskAnswer(task)
-        }))
-      .handleRaw("createAndSchedule", ({ request }) =>
-        Effect.gen(function*() {
-          const body = yield* readBody(request, CreateAndScheduleRequest, maxDeployBodyBytes)
-          const work = createAndScheduleWork(body)
-          const task = yield* Effect.flatMap(work, (work) => take(scheduler, work, keyOf(request))).pipe(withProblems)
-          return taskAnswer(task)
-        }))
-      .handle("list", ({ urlParams: { cursor, limit = maxPageSize } }) =>
-        Effect.gen(function*() {
-          const page = yield* readPage(scheduler, limit, cursor).pipe(withQueryProblems, withProblems)
-          const next = page.cursor
-          if (next !== undefined) {
-            yield* HttpApp.appendPreResponseHandler((_, response) =>
-              Effect.succeed(HttpServerResponse.setHeader(response, "link", nextLink(limit, next)))
+export const compatibilityLayer = HttpApiBuilder.group(
+  LambdaSchedulerApi,
+  "tasks",
+  (handlers) =>
+    Effect.gen(function*() {
+      const scheduler = yield* LambdaScheduler
+      return handlers
+        .handleRaw("schedule", ({ request }) =>
+          Effect.gen(function*() {
+            const body = yield* readBody(request, ScheduleRequest, maxBodyBytes)
+            const task = yield* Effect.flatMap(scheduleWork(body), (work) => take(scheduler, work, keyOf(request)))
+              .pipe(
+                inItsWords,
+                withProblems
+              )
+            return taskAnswer(task)
+          }))
+        .handleRaw("createAndSchedule", ({ request }) =>
+          Effect.gen(function*() {
+            const body = yield* readBody(request, CreateAndScheduleRequest, maxDeployBodyBytes)
+            const work = createAndScheduleWork(body)
+            const task = yield* Effect.flatMap(work, (work) => take(scheduler, work, keyOf(request))).pipe(
+              inItsWords,
+              withProblems
             )
-          }
-          return page.items.map(taskAnswer)
-        }))
-      .handle("result", ({ path: { name } }) =>
-        Effect.gen(function*() {
-          const finished = yield* latest(scheduler, name, ["Succeeded", "Failed", "Cancelled"])
-          return yield* answerOr404(name, finished ?? (yield* latest(scheduler, name)))
-        }))
-      .handle("status", ({ path: { name } }) =>
-        Effect.flatMap(latest(scheduler, name), (task) => answerOr404(name, task)))
-      .handleRaw("cancel", ({ path: { name }, request }) =>
-        Effect.gen(function*() {
-          yield* readNoBody(request)
-          const { schedules, tasks } = yield* withProblems(scheduler.cancelNamed(name))
-          if (tasks.length === 0 && schedules.length === 0) {
-            const known = yield* latest(scheduler, name)
-            if (known === undefined) {
-              return yield* Effect.fail(notFound(name))
+            return taskAnswer(task)
+          }))
+        .handle("list", ({ urlParams: { cursor, limit = maxPageSize } }) =>
+          Effect.gen(function*() {
+            const page = yield* readPage((page) => scheduler.list({}, page), limit, cursor).pipe(
+              withQueryProblems,
+              withProblems
+            )
+            const next = page.cursor
+            if (next !== undefined) {
+              yield* HttpApp.appendPreResponseHandler((_, response) =>
+                Effect.succeed(HttpServerResponse.setHeader(response, "link", nextLink(limit, next)))
+              )
             }
-          }
-          return tasks.map(taskAnswer)
-        }))
-  }))
+            return page.items.map(taskAnswer)
+          }))
+        .handle("result", ({ path: { name } }) =>
+          Effect.gen(function*() {
+            const finished = yield* latest(scheduler, name, ["Succeeded", "Failed", "Cancelled"])
+            return yield* answerOr404(name, finished ?? (yield* latest(scheduler, name)))
+          }))
+        .handle(
+          "status",
+          ({ path: { name } }) => Effect.flatMap(latest(scheduler, name), (task) => answerOr404(name, task))
+        )
+        .handleRaw("cancel", ({ path: { name }, request }) =>
+          Effect.gen(function*() {
+            yield* readNoBody(request)
+            const { schedules, tasks } = yield* withProblems(scheduler.cancelNamed(name))
+            if (tasks.length === 0 && schedules.length === 0) {
+              const known = yield* latest(scheduler, name)
+              if (known === undefined) {
+                return yield* Effect.fail(notFound(name))
+              }
+            }
+            return tasks.map(taskAnswer)
+          }))
+    })
+)
 
 const stuck = "Part of the scheduler does not answer."
 

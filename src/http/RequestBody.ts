@@ -5,7 +5,7 @@ import { Effect, Either, ParseResult, Schema } from "effect"
 import { isUtf8 } from "node:buffer"
 import type { IncomingMessage } from "node:http"
 import { shown } from "../domain/Time.ts"
-import { Empty } from "./Api.ts"
+import { Empty } from "./Contract.ts"
 import type { ProblemOf } from "./Problem.ts"
 import { problem } from "./Problem.ts"
 
@@ -67,41 +67,71 @@ const parse = (bytes: Buffer): Either.Either<unknown, BodyProblem> => {
   })
 }
 
-/** Fields whose wrong type has a code of its own. */
-const typeCodes: Readonly<Record<string, string>> = {
-  name: "NAME_TYPE",
-  function: "NAME_TYPE",
-  repeatEvery: "INTERVAL_INVALID",
-  fixedRate: "INTERVAL_INVALID",
-  initialDelay: "INTERVAL_INVALID",
-  totalRuns: "MAX_RUNS_INVALID",
-  zippedCodeBase64: "ZIP_INVALID",
-  handler: "HANDLER_INVALID",
-  runtime: "RUNTIME_UNSUPPORTED",
-  timeout: "TIMEOUT_INVALID"
-}
+const instant = { code: "DATE_INVALID", expected: "an instant such as \"2027-01-01T09:00:00Z\"" }
+const interval = { code: "INTERVAL_INVALID", expected: "a duration such as \"5 seconds\" or \"PT5S\"" }
+const runs = { code: "MAX_RUNS_INVALID", expected: "a whole number of at least 1" }
+const text = "a string"
 
-const expectations: Readonly<Record<string, string>> = {
-  totalRuns: "a whole number of at least 1",
-  repeatEvery: "a duration such as \"5 seconds\" or \"PT5S\"",
-  fixedRate: "a duration such as \"5 seconds\" or \"PT5S\"",
-  initialDelay: "a duration such as \"5 seconds\" or \"PT5S\"",
-  timeout: "a duration of 1 to 900 seconds"
+/** Fields whose wrong type has a code of its own. */
+const typed: Readonly<Record<string, { readonly code: string; readonly expected: string }>> = {
+  name: { code: "NAME_TYPE", expected: text },
+  function: { code: "NAME_TYPE", expected: text },
+  qualifier: { code: "NAME_TYPE", expected: text },
+  repeatEvery: interval,
+  fixedRate: interval,
+  initialDelay: interval,
+  jitter: interval,
+  totalRuns: runs,
+  maxRuns: runs,
+  zippedCodeBase64: { code: "ZIP_INVALID", expected: text },
+  handler: { code: "HANDLER_INVALID", expected: text },
+  runtime: { code: "RUNTIME_UNSUPPORTED", expected: text },
+  timeout: { code: "TIMEOUT_INVALID", expected: "a duration of 1 to 900 seconds" },
+  payloadJson: { code: "PAYLOAD_NOT_JSON", expected: "JSON text" },
+  tags: { code: "TAGS_INVALID", expected: "an object of strings" },
+  retry: { code: "RETRY_INVALID", expected: "what /docs shows" },
+  "retry.baseDelay": interval,
+  "retry.maxDelay": interval,
+  "retry.maxAge": interval,
+  id: { code: "ID_INVALID", expected: "a UUID" },
+  startAt: instant,
+  endAt: instant,
+  after: instant,
+  from: instant,
+  to: instant,
+  count: { code: "OPTION_INVALID", expected: "a whole number from 1 to 1000" },
+  trigger: { code: "BODY_INVALID", expected: "an object" },
+  "trigger.at": instant,
+  "trigger.after": interval,
+  "trigger.spaced": interval,
+  "trigger.fixed": interval,
+  "trigger.cron": { code: "CRON_INVALID", expected: "a cron expression such as \"0 9 * * MON-FRI\"" },
+  "trigger.calendar": { code: "BODY_INVALID", expected: "an object" },
+  "trigger.calendar.every": { code: "INTERVAL_INVALID", expected: "\"day\", \"2 weeks\", \"month\" or the like" },
+  "trigger.calendar.from": { code: "DATE_INVALID", expected: "date and time without an offset" },
+  "trigger.calendar.missingDay": { code: "OPTION_INVALID", expected: "\"clamp\" or \"skip\"" },
+  "trigger.expression": { code: "EXPRESSION_INVALID", expected: "at(...), rate(...) or cron(...)" },
+  "trigger.timeZone": { code: "TIMEZONE_UNKNOWN", expected: "the name of a time zone such as \"Europe/Stockholm\"" },
+  "trigger.gap": { code: "OPTION_INVALID", expected: "\"run-after\", \"skip\" or \"shift\"" },
+  "trigger.overlap": { code: "OPTION_INVALID", expected: "\"default\", \"once\" or \"both\"" }
 }
+const typedOf = (field: string) => Object.hasOwn(typed, field) ? typed[field] : undefined
 
 /** Says what does not fit, without repeating what came. */
 const decodeProblem = (error: ParseResult.ParseError): BodyProblem => {
   const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
   const [step] = issue?.path ?? []
   if (issue === undefined || step === undefined) return invalid("Expected a JSON object.")
-  const field = String(step)
+  const field = issue.path.map(String).join(".")
   switch (issue._tag) {
     case "Unexpected":
       return problem(400, "FIELD_UNKNOWN", `Unknown field ${shown(field)}.`)
     case "Missing":
-      return invalid(`The field "${field}" is missing.`)
-    default:
-      return problem(400, typeCodes[field] ?? "BODY_INVALID", `${field}: expected ${expectations[field] ?? "a string"}`)
+      return invalid(`The field ${shown(field)} is missing.`)
+    default: {
+      const { code = "BODY_INVALID", expected = text } = typedOf(field) ?? typedOf(String(step)) ?? {}
+      return problem(400, code, `${field.slice(0, 100)}: expected ${expected}`)
+    }
   }
 }
 

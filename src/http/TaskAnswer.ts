@@ -1,16 +1,11 @@
 /** A Task as the HTTP face shows it. */
-import { DateTime, Schema } from "effect"
+import { Schema } from "effect"
 import { AttemptOutcome } from "../domain/Invocation.ts"
 import type { InvocationBody } from "../domain/Invocation.ts"
-import type { Attempt, Task } from "../domain/Task.ts"
+import type { Attempt, FunctionTarget, Task } from "../domain/Task.ts"
 import { executedAt, isFinished, startedAt, taskStatuses } from "../domain/Task.ts"
-import type { EpochMillis } from "../domain/Time.ts"
+import { Instant, iso, isoOrNull } from "./Instant.ts"
 
-const Instant = Schema.String.annotations({
-  description: "ISO 8601, UTC, milliseconds",
-  jsonSchema: { type: "string", format: "date-time" },
-  examples: ["2027-01-01T09:00:00.000Z"]
-})
 const described = <A, I>(schema: Schema.Schema<A, I>, description: string) => schema.annotations({ description })
 
 const AttemptAnswer = Schema.Struct({
@@ -57,8 +52,9 @@ export const TaskAnswer = Schema.Struct({
 }).annotations({ identifier: "Task" })
 export type TaskAnswer = typeof TaskAnswer.Type
 
-const iso = (millis: EpochMillis): string => DateTime.formatIso(DateTime.unsafeMake(millis))
-const isoOrNull = (millis: EpochMillis | undefined): string | null => millis === undefined ? null : iso(millis)
+/** The function as an invocation names it. */
+export const functionAnswer = ({ arn, name, qualifier }: FunctionTarget): string =>
+  `${arn ?? name}${qualifier === undefined ? "" : `:${qualifier}`}`
 
 const resultAnswer = (body: InvocationBody | undefined): Pick<TaskAnswer, "result" | "resultEncoding"> => {
   if (body === undefined || body.text === "") return { result: null, resultEncoding: null }
@@ -90,9 +86,7 @@ const attemptAnswer = (attempt: Attempt): TaskAnswer["attempts"][number] => ({
 export const taskAnswer = (task: Task): TaskAnswer => ({
   id: task.id,
   name: task.name,
-  function: `${task.function.arn ?? task.function.name}${
-    task.function.qualifier === undefined ? "" : `:${task.function.qualifier}`
-  }`,
+  function: functionAnswer(task.function),
   status: task.status,
   scheduleId: task.scheduleId ?? null,
   createdAt: iso(task.createdAt),

@@ -1,5 +1,5 @@
-/** From a request to work: what to run, when, and with what. Pure. */
-import { Either } from "effect"
+/** From a request of the compatibility routes to work: what to run, when, and with what. Pure. */
+import { Effect, Either } from "effect"
 import { InvalidInput } from "../domain/Errors.ts"
 import type { AnyLambdaFunction } from "../domain/LambdaFunction.ts"
 import { existing, inline, parseName, parseReference, zip } from "../domain/LambdaFunction.ts"
@@ -7,7 +7,7 @@ import type { DurationInput, Millis } from "../domain/Time.ts"
 import { parseDuration } from "../domain/Time.ts"
 import type { OnceTrigger, RecurringTrigger } from "../domain/Trigger.ts"
 import { after, fixed, now, spaced } from "../domain/Trigger.ts"
-import type { CreateAndScheduleRequest, ScheduleRequest, WorkRequest } from "./Api.ts"
+import type { CreateAndScheduleRequest, ScheduleRequest, WorkRequest } from "./CompatibilityApi.ts"
 
 export type Plan =
   | { readonly _tag: "Once"; readonly trigger: OnceTrigger }
@@ -32,6 +32,31 @@ const demoSource = `export const handler = async (event, context) => ({
   received: event
 })
 `
+
+/** The scheduler's words for what these routes call otherwise. */
+const fields: Readonly<Record<string, string>> = {
+  payload: "jsonPayload",
+  payloadJson: "jsonPayload",
+  maxRuns: "totalRuns",
+  "trigger.spaced": "repeatEvery",
+  "trigger.fixed": "fixedRate",
+  "trigger.after": "initialDelay",
+  zip: "zippedCodeBase64",
+  "code.zip": "zippedCodeBase64"
+}
+
+const renamed = (error: InvalidInput): InvalidInput => {
+  const field = fields[error.field]
+  return field === undefined || !error.message.startsWith(`${error.field}:`)
+    ? error
+    : new InvalidInput({ reason: error.reason, field, message: `${field}${error.message.slice(error.field.length)}` })
+}
+
+/** Says what is wrong with a request in the words that it was made in. */
+export const inItsWords = <A, E, R>(
+  self: Effect.Effect<A, E | InvalidInput, R>
+): Effect.Effect<A, E | InvalidInput, R> =>
+  Effect.mapError(self, (error) => error instanceof InvalidInput ? renamed(error) : error)
 
 const duration = (input: string | number | undefined, field: string): Either.Either<Millis | undefined, InvalidInput> =>
   input === undefined ? Either.right(undefined) : parseDuration(input, field)

@@ -75,7 +75,7 @@ const planOf = (trigger: Trigger, options: PreviewOptions, now: EpochMillis): Ei
   Either.gen(function*() {
     const after = options.after === undefined ? now : yield* parseInstant(options.after, "after")
     if (!isRecurring(trigger)) return { rule: undefined, first: yield* dueAt(trigger, after) }
-    const { first, recurrence } = yield* planRecurrence(trigger, yield* parseTiming(options), after, 0)
+    const { first, recurrence } = yield* planRecurrence(trigger, yield* parseTiming(options), after, 1)
     return { rule: recurrence, first }
   })
 
