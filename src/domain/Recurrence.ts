@@ -8,12 +8,17 @@ import { parseTimeZone } from "./TimeZone.ts"
 import type { Zoned } from "./WallPattern.ts"
 import { countOf, nextOf } from "./WallPattern.ts"
 
+// What is out of these bounds has been edited by hand: a rule that never goes on, or that is nowhere in time.
+const instant = Schema.Int.pipe(Schema.between(-8.64e15, 8.64e15))
+const duration = Schema.Int.pipe(Schema.nonNegative())
+const interval = Schema.Int.pipe(Schema.positive())
+
 /** What every rule may have besides; written by version 2 only, so that version 1 does not run what it cannot see. */
 const limits = {
   /** No occurrence is later than this, epoch milliseconds. */
-  until: Schema.optionalWith(Schema.Number, { exact: true }),
+  until: Schema.optionalWith(instant, { exact: true }),
   /** Milliseconds by which an occurrence may be due after its nominal instant. */
-  jitter: Schema.optionalWith(Schema.Number, { exact: true })
+  jitter: Schema.optionalWith(duration, { exact: true })
 }
 
 const v1 = Schema.Literal(1, 2)
@@ -22,12 +27,12 @@ const gap = Schema.Literal("run-after", "skip", "shift")
 
 /** `v` lets an older version tell that it cannot read what it finds. */
 export const Recurrence = Schema.Union(
-  Schema.TaggedStruct("Spaced", { v: v1, interval: Schema.Number, ...limits }),
+  Schema.TaggedStruct("Spaced", { v: v1, interval, ...limits }),
   Schema.TaggedStruct("Fixed", {
     v: v1,
-    interval: Schema.Number,
+    interval,
     /** Epoch milliseconds of occurrence 0. */
-    anchor: Schema.Number,
+    anchor: instant,
     ...limits
   }),
   Schema.TaggedStruct("Cron", {
@@ -41,10 +46,10 @@ export const Recurrence = Schema.Union(
   }),
   Schema.TaggedStruct("Calendar", {
     v: v2,
-    every: Schema.Number,
+    every: interval,
     unit: Schema.Literal("day", "week", "month", "year"),
     /** What clocks show at the first occurrence, in seconds as if it were UTC. */
-    from: Schema.Number,
+    from: Schema.Int.pipe(Schema.between(-8.64e12, 8.64e12)),
     missingDay: Schema.Literal("clamp", "skip"),
     timeZone: Schema.String,
     gap,
