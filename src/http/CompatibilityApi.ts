@@ -132,3 +132,7 @@ export const compatibility = HttpApiGroup.make("tasks")
           "Answers the Tasks that this call cancelled: a second call finds nothing left and answers an empty list."
       }))
   )
+  .annotateContext(OpenApi.annotations({
+    title: "By name",
+    description: "The routes of the first server: what they made is found by its name."
+  }))

@@ -1,5 +1,5 @@
 /** What the parts of the contract share: problems, words, pages. */
-import { Schema } from "effect"
+import { Option, Schema, SchemaAST } from "effect"
 import { problemSchema } from "./Problem.ts"
 
 export const badRequest = "Something in the request cannot be accepted. Nothing was stored."
@@ -14,9 +14,18 @@ export const ServerFault = problemSchema(500, "The server has a fault; its log s
 export const BadGateway = problemSchema(502, "The function could not be deployed. Nothing was stored.")
 export const Unavailable = problemSchema(503, "The scheduler or its store is not available.")
 
+/** What an annotation of its own JSON Schema would leave out. */
+const withDescription = <A, I>(schema: Schema.Schema<A, I>, description: string) => {
+  const jsonSchema = Option.getOrUndefined(SchemaAST.getJSONSchemaAnnotation(schema.ast))
+  return schema.annotations({
+    description,
+    ...(jsonSchema === undefined ? {} : { jsonSchema: { ...jsonSchema, description } })
+  })
+}
+
 /** An optional field. */
 export const described = <A, I>(schema: Schema.Schema<A, I>, description: string) =>
-  Schema.optionalWith(schema.annotations({ description }), { exact: true })
+  Schema.optionalWith(withDescription(schema, description), { exact: true })
 
 export const FunctionName = Schema.String.annotations({
   description: "1 to 64 letters, digits, - or _",

@@ -5,19 +5,8 @@ import { Effect } from "effect"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { LambdaSchedulerApi } from "../../src/http/index.ts"
+import type { Specification } from "./openApi.ts"
 import { serve } from "./support.ts"
-
-interface Specification {
-  readonly info: { readonly title: string; readonly version: string }
-  readonly paths: Record<
-    string,
-    Record<string, {
-      readonly parameters: ReadonlyArray<{ readonly name: string; readonly in: string }>
-      readonly responses: Record<string, { readonly content?: Record<string, unknown> }>
-    }>
-  >
-  readonly components: { readonly schemas: Record<string, unknown> }
-}
 
 describe("GET /openapi.json", () => {
   it.scopedLive("shows every route, its parameters and its problems", () =>

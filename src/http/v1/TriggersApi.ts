@@ -10,22 +10,17 @@ import { GivenTrigger, TriggerRequest } from "./TriggerRequest.ts"
 /** Most occurrences of an answer. */
 const maxCount = 1_000
 
-const next = {
+const range = {
   count: described(
     Schema.Int.pipe(Schema.between(1, maxCount)),
     `How many occurrences, 1 to ${maxCount}. Default: 10`
   ),
-  after: described(Schema.String, "As if it were scheduled at this instant, ISO 8601 with an offset. Default: now")
+  after: described(Schema.String, "As if it were scheduled at this instant, ISO 8601 with an offset. Default: now"),
+  from: described(Schema.String, "Instead of count and after: all from this instant on, ISO 8601 with an offset"),
+  to: described(Schema.String, `And before this one, at most 100 years later; the first ${maxCount} of them`)
 }
-const from = Schema.String.annotations({ description: "All from this instant on, ISO 8601 with an offset" })
-const to = Schema.String.annotations({
-  description: `And before this one, at most 100 years later; the first ${maxCount} of them`
-})
 
-export const PreviewRequest = Schema.Union(
-  Schema.Struct({ trigger: TriggerRequest, ...next }).annotations({ title: "next" }),
-  Schema.Struct({ trigger: TriggerRequest, from, to }).annotations({ title: "between" })
-).annotations({
+export const PreviewRequest = Schema.Struct({ trigger: TriggerRequest, ...range }).annotations({
   identifier: "PreviewRequest",
   examples: [
     { trigger: { cron: "30 2 * * *", timeZone: "Europe/Stockholm" }, count: 3 },
@@ -41,9 +36,7 @@ export type PreviewRequest = typeof PreviewRequest.Type
 /** What is read of it. */
 export const GivenPreview = Schema.Struct({
   trigger: Schema.optionalWith(GivenTrigger, { exact: true }),
-  ...next,
-  from: Schema.optionalWith(from, { exact: true }),
-  to: Schema.optionalWith(to, { exact: true })
+  ...range
 })
 
 const PreviewedOccurrence = Schema.Struct({

@@ -1,0 +1,403 @@
+/** The collected bad inputs on time and ids, by their ids, over the wire: what is refused is not stored. */
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { ScheduleAnswer, SchedulePage, TaskPage } from "../../../src/http/index.ts"
+import { inputsOf } from "../../support/badInputs.ts"
+import type { ServeOptions } from "../support.ts"
+import { serve } from "../support.ts"
+
+/** `NameEmpty` is answered as `NAME_EMPTY`. */
+const codeOf = (reason: string): string => reason.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase()
+
+interface Case {
+  readonly json: object
+  /** `null`: 201. */
+  readonly code: string | null
+}
+
+const check = (path: string, cases: ReadonlyArray<Case>, options: ServeOptions = {}) =>
+  Effect.gen(function*() {
+    expect(cases.length).toBeGreaterThan(0)
+    const { get, post } = yield* serve(options)
+    for (const { code, json } of cases) {
+      const answer = yield* post(path, json)
+      const shown = JSON.stringify(json).slice(0, 200)
+      if (code === null) {
+        expect([shown, answer.status]).toEqual([shown, 201])
+      } else {
+        expect([shown, ...answer.refusal]).toEqual([shown, 400, code])
+        // What came is not repeated at length.
+        expect(answer.text.length).toBeLessThan(600)
+        expect(answer.text).not.toMatch(/node_modules|\.[jt]s:\d+/)
+      }
+    }
+    const accepted = cases.filter(({ code }) => code === null).length
+    const stored = (yield* get(path)).body as { readonly items: ReadonlyArray<unknown> }
+    expect(stored.items.length).toBe(accepted)
+  })
+
+const task = (trigger: object, code: string | null): Case => ({ json: { function: "payroll", trigger }, code })
+/** It begins long from now: what is accepted must not run meanwhile. */
+const schedule = (trigger: object, code: string | null, more: object = { startAt: "2126-01-01T00:00:00Z" }): Case => ({
+  json: { function: "report", trigger, ...more },
+  code
+})
+const cron = (code: string | null, ...expressions: ReadonlyArray<string>) =>
+  expressions.map((cron) => schedule({ cron }, code))
+
+/** The rows of a group, one test each. */
+const rows = (
+  group: string,
+  test: (id: string, cases: ReadonlyArray<{ input: unknown; code: string | null }>) => void
+) => {
+  const byId = new Map<string, Array<{ input: unknown; code: string | null }>>()
+  for (const { id, input, reason } of inputsOf(group)) {
+    byId.set(id, [...byId.get(id) ?? [], { input, code: reason === null ? null : codeOf(reason) }])
+  }
+  for (const [id, cases] of byId) test(id, cases)
+}
+
+describe("dates", () => {
+  rows("date", (id, cases) => {
+    it.scopedLive(`${id}: at`, () => check("/v1/tasks", cases.map(({ code, input }) => task({ at: input }, code))))
+  })
+
+  rows("date", (id, cases) => {
+    it.scopedLive(`${id}: startAt and endAt`, () =>
+      check(
+        "/v1/schedules",
+        cases.flatMap(({ code, input }) => [
+          // A past begin goes on from now, a past end leaves nothing.
+          schedule({ calendar: { every: "year", from: "2126-01-01T00:00" } }, code, { startAt: input }),
+          schedule({ fixed: "1 day" }, code ?? "WINDOW_EMPTY", { endAt: input })
+        ])
+      ))
+  })
+
+  it.scopedLive("B043: without an offset in a time zone is an instant", () =>
+    check("/v1/tasks", [
+      task({ at: "2126-01-01T00:00:00", timeZone: "Europe/Stockholm" }, null),
+      task({ at: "2126-01-01", timeZone: "Europe/Stockholm" }, "DATE_INVALID"),
+      task({ at: "2126-01-01T00:00:00Z", timeZone: "Europe/Stockholm" }, "DATE_INVALID")
+    ]))
+
+  it.scopedLive("B046: the past is due at once, and keeps its instant", () =>
+    Effect.gen(function*() {
+      const { post, result } = yield* serve()
+      const { task } = yield* post("/v1/tasks", { function: "payroll", trigger: { at: "2000-01-01T00:00:00Z" } })
+      expect(task.nominalAt).toBe("2000-01-01T00:00:00.000Z")
+      expect(yield* result("payroll")).toMatchObject({ id: task.id, nominalAt: task.nominalAt })
+    }))
+
+  it.scopedLive("B050: 30 days ahead neither fires at once nor is it forgotten", () =>
+    Effect.gen(function*() {
+      const { get, post, records } = yield* serve()
+      const { status, task } = yield* post("/v1/tasks", { function: "payroll", trigger: { after: "30 days" } })
+      expect(status).toBe(201)
+      expect(Date.parse(task.scheduledAt) - Date.parse(task.createdAt)).toBe(30 * 86_400_000)
+      yield* Effect.sleep("50 millis")
+      expect((yield* get(`/v1/tasks/${task.id}`)).task.status).toBe("Scheduled")
+      expect(yield* records.invocations).toEqual([])
+    }))
+
+  it.scopedLive("B052: a local time that comes twice is the first of two instants, and the answer says which", () =>
+    Effect.gen(function*() {
+      const { post } = yield* serve()
+      const { status, task } = yield* post("/v1/tasks", {
+        function: "payroll",
+        trigger: { at: "2026-10-25T02:30:00", timeZone: "Europe/Stockholm" }
+      })
+      expect([status, task.nominalAt, task.scheduledAt])
+        .toEqual([201, "2026-10-25T00:30:00.000Z", "2026-10-25T00:30:00.000Z"])
+    }))
+
+  it.scopedLive("B054: what is finer than milliseconds is cut", () =>
+    Effect.gen(function*() {
+      const { post } = yield* serve()
+      const { status, task } = yield* post("/v1/tasks", {
+        function: "payroll",
+        trigger: { at: "2026-01-01T00:00:00.123456789Z" }
+      })
+      expect([status, task.nominalAt]).toEqual([201, "2026-01-01T00:00:00.123Z"])
+    }))
+})
+
+describe("intervals", () => {
+  rows("interval", (id, cases) => {
+    it.scopedLive(`${id}: spaced and fixed`, () =>
+      check(
+        "/v1/schedules",
+        cases.flatMap(({ code, input }) => [schedule({ spaced: input }, code), schedule({ fixed: input }, code)])
+      ))
+  })
+
+  rows("interval", (id, cases) => {
+    const invalid = cases.filter(({ code }) => code === "INTERVAL_INVALID")
+    if (invalid.length === 0) return
+    it.scopedLive(`${id}: delays`, () =>
+      Effect.all([
+        check("/v1/tasks", [
+          ...invalid.map(({ code, input }) => task({ after: input }, code)),
+          ...invalid.map(({ code, input }) => ({ json: { function: "payroll", retry: { maxDelay: input } }, code }))
+        ]),
+        check(
+          "/v1/schedules",
+          invalid.flatMap(({ code, input }) => [
+            schedule({ fixed: "1 hour" }, code, { initialDelay: input }),
+            schedule({ fixed: "1 hour" }, code, { jitter: input })
+          ])
+        )
+      ]))
+  })
+
+  it.scopedLive("B062: several rules, or none", () =>
+    Effect.all([
+      check("/v1/schedules", [
+        schedule({ spaced: "5 seconds", cron: "* * * * *", at: "2027-01-01T00:00:00Z" }, "SCHEDULE_AMBIGUOUS"),
+        schedule({}, "SCHEDULE_AMBIGUOUS"),
+        { json: { function: "report" }, code: "SCHEDULE_AMBIGUOUS" },
+        schedule({ spaced: "5 seconds" }, "SCHEDULE_AMBIGUOUS", {
+          initialDelay: "1 hour",
+          startAt: "2126-01-01T00:00:00Z"
+        })
+      ]),
+      check("/v1/tasks", [
+        task({ after: "5 seconds", at: "2027-01-01T00:00:00Z" }, "SCHEDULE_AMBIGUOUS"),
+        task({}, "SCHEDULE_AMBIGUOUS")
+      ])
+    ]))
+
+  it.scopedLive("B063: numbers of runs", () =>
+    check("/v1/schedules", [
+      ...[0, -1, 1.5, 2 ** 53, "3", null].map((maxRuns) => ({
+        json: { function: "report", trigger: { fixed: "1 hour" }, maxRuns },
+        code: "MAX_RUNS_INVALID"
+      })),
+      schedule({ fixed: "1 hour" }, null, { maxRuns: 1, initialDelay: "1 hour" })
+    ]))
+})
+
+describe("cron", () => {
+  const refused: ReadonlyArray<readonly [id: string, code: string, ...expressions: ReadonlyArray<string>]> = [
+    ["B069", "CRON_FIELDS", "* * * * * * *", "0 0 12 * * ? 2030"],
+    ["B070", "CRON_RANGE", "60 * * * *", "* 24 * * *", "* * 32 * *", "* * * 13 *", "* * * * 8"],
+    ["B073", "CRON_NEVER", "0 0 30 2 *", "0 0 31 4,6,9,11 *"],
+    ["B075", "CRON_RANGE", "5-1 * * * *"],
+    ["B079", "CRON_UNSUPPORTED", "H * * * *"],
+    ["B080", "CRON_UNSUPPORTED", "@reboot", "@every 5m"],
+    ["B081", "CRON_TOO_LONG", `${"1,".repeat(50_000)}1 * * * *`]
+  ]
+  for (const [id, code, ...expressions] of refused) {
+    it.scopedLive(`${id}: ${code}`, () => check("/v1/schedules", cron(code, ...expressions)))
+  }
+
+  it.scopedLive("B074: leap days, and Mondays of February", () =>
+    Effect.gen(function*() {
+      const { post } = yield* serve()
+      const next = (cron: string) =>
+        Effect.map(
+          post("/v1/schedules", { function: "report", trigger: { cron }, startAt: "2126-01-01T00:00:00Z" }),
+          (answer) => [answer.status, Schema.decodeUnknownSync(ScheduleAnswer)(answer.body).next]
+        )
+      expect(yield* next("0 0 29 2 *")).toEqual([201, "2128-02-29T00:00:00.000Z"])
+      expect(yield* next("0 0 31 2 1")).toEqual([201, "2126-02-04T00:00:00.000Z"])
+    }))
+
+  it.scopedLive("B079: days by rule are understood", () =>
+    check("/v1/schedules", cron(null, "0 0 L * *", "0 0 15W * *", "0 0 * * 5#2")))
+
+  it.scopedLive("is text", () =>
+    check("/v1/schedules", [5, null, ["* * * * *"], {}].map((cron) => schedule({ cron }, "CRON_INVALID"))))
+})
+
+describe("time zones", () => {
+  const zones = (code: string | null, ...names: ReadonlyArray<unknown>) => [
+    check("/v1/schedules", names.map((timeZone) => schedule({ cron: "0 9 * * *", timeZone }, code))),
+    check(
+      "/v1/schedules",
+      names.map((timeZone) => schedule({ calendar: { every: "day", from: "2126-01-01T09:00" }, timeZone }, code))
+    ),
+    check("/v1/tasks", names.map((timeZone) => task({ at: "2126-01-01T09:00:00", timeZone }, code))),
+    check("/v1/tasks", names.map((timeZone) => task({ expression: "at(2126-01-01T09:00:00)", timeZone }, code)))
+  ]
+
+  it.scopedLive("B083: names that are none", () =>
+    Effect.all(zones(
+      "TIMEZONE_UNKNOWN",
+      "Mars/Olympus",
+      "",
+      "GMT+2",
+      "../../etc/localtime",
+      "America/New_York; DROP",
+      null,
+      5
+    )))
+
+  it.scopedLive("B085: offsets that are none", () => Effect.all(zones("TIMEZONE_UNKNOWN", "+25:00", "+02:60")))
+
+  it.scopedLive("B086: EST and CET are legacy, and valid", () => Effect.all(zones(null, "EST", "CET")))
+})
+
+describe("ids and keys", () => {
+  const later = { function: "payroll", trigger: { after: "1 hour" } }
+  const unknown = "0190a0b0-0000-7000-8000-000000000001"
+  const itemsOf = Schema.decodeUnknownSync(Schema.Struct({ ...TaskPage.fields }))
+
+  it.scopedLive("B087: fifty with one key at once are one Task, made once", () =>
+    Effect.gen(function*() {
+      const { ask, get } = yield* serve()
+      const answers = yield* Effect.forEach(
+        Array.from({ length: 50 }),
+        () => ask("POST", "/v1/tasks", { json: later, headers: { "idempotency-key": "k" } }),
+        { concurrency: "unbounded" }
+      )
+      expect(answers.filter(({ status }) => status === 201)).toHaveLength(1)
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(49)
+      expect(new Set(answers.map(({ text }) => text)).size).toBe(1)
+      expect(itemsOf((yield* get("/v1/tasks")).body).items).toHaveLength(1)
+    }))
+
+  it.scopedLive("B088: the same key with another body", () =>
+    Effect.gen(function*() {
+      const { ask, get } = yield* serve()
+      const send = (json: object, path = "/v1/tasks") =>
+        ask("POST", path, { json, headers: { "idempotency-key": "k" } })
+      const first = yield* send(later)
+      expect((yield* send({ ...later, payload: 1 })).refusal).toEqual([409, "IDEMPOTENCY_CONFLICT"])
+      expect((yield* send({ ...later, id: unknown, payload: 1 })).refusal).toEqual([409, "IDEMPOTENCY_CONFLICT"])
+      expect((yield* send({ function: "payroll", trigger: { fixed: "1 hour" } }, "/v1/schedules")).refusal)
+        .toEqual([409, "IDEMPOTENCY_CONFLICT"])
+      // The key answers what it has made, under whichever id.
+      const again = yield* send({ ...later, id: unknown })
+      expect([again.status, again.body]).toEqual([200, first.body])
+      expect(itemsOf((yield* get("/v1/tasks")).body).items).toHaveLength(1)
+    }))
+
+  it.scopedLive("B089: the same id for another body", () =>
+    Effect.gen(function*() {
+      const { post } = yield* serve()
+      expect((yield* post("/v1/tasks", { ...later, id: unknown })).status).toBe(201)
+      expect((yield* post("/v1/tasks", { ...later, id: unknown, name: "other" })).refusal)
+        .toEqual([409, "TASK_EXISTS"])
+    }))
+
+  it.scopedLive("B090: keys that are none", () =>
+    Effect.gen(function*() {
+      const { ask, get } = yield* serve()
+      for (const path of ["/v1/tasks", "/v1/schedules"]) {
+        for (const key of ["", "k".repeat(257)]) {
+          const json = path === "/v1/tasks" ? later : { function: "report", trigger: { fixed: "1 hour" } }
+          const { refusal } = yield* ask("POST", path, { json, headers: { "idempotency-key": key } })
+          expect([path, key.length, ...refusal]).toEqual([path, key.length, 400, "IDEMPOTENCY_KEY_INVALID"])
+        }
+      }
+      expect(itemsOf((yield* get("/v1/tasks")).body).items).toEqual([])
+    }))
+
+  it.scopedLive("B091: ids that are none", () =>
+    Effect.gen(function*() {
+      const { get, post } = yield* serve()
+      for (const id of ["not-a-uuid", "%00", "..%2f..%2fhealth", "__proto__", "%F0%9F%98%80"]) {
+        expect([id, ...(yield* get(`/v1/tasks/${id}`)).refusal]).toEqual([id, 400, "ID_INVALID"])
+        expect([id, ...(yield* post(`/v1/tasks/${id}/cancel`)).refusal]).toEqual([id, 400, "ID_INVALID"])
+      }
+      for (const id of ["x", "", 5, null]) {
+        expect([id, ...(yield* post("/v1/tasks", { ...later, id })).refusal]).toEqual([id, 400, "ID_INVALID"])
+      }
+      expect((yield* get("/v1/tasks/")).refusal).toEqual([404, "ROUTE_NOT_FOUND"])
+      expect((yield* get(`/v1/tasks/${"a".repeat(200)}`)).problem.status).toBe(404)
+    }))
+
+  it.scopedLive("B092: ids of nothing, cancelling twice, cancelling what has ended", () =>
+    Effect.gen(function*() {
+      const { get, post, result } = yield* serve()
+      expect((yield* get(`/v1/tasks/${unknown}`)).refusal).toEqual([404, "TASK_NOT_FOUND"])
+      expect((yield* post(`/v1/tasks/${unknown}/cancel`)).refusal).toEqual([404, "TASK_NOT_FOUND"])
+      const { task } = yield* post("/v1/tasks", later)
+      const first = yield* post(`/v1/tasks/${task.id}/cancel`)
+      const second = yield* post(`/v1/tasks/${task.id}/cancel`)
+      expect([first.status, second.status, second.body]).toEqual([200, 200, first.body])
+      yield* post("/v1/tasks", { function: "done" })
+      const done = yield* result("done")
+      expect((yield* post(`/v1/tasks/${done.id}/cancel`)).refusal).toEqual([409, "TASK_TERMINAL"])
+    }))
+
+  it.scopedLive("B093: queries that are none", () =>
+    Effect.gen(function*() {
+      const { get } = yield* serve()
+      for (const path of ["/v1/tasks", "/v1/schedules"]) {
+        for (
+          const query of [
+            "status=SCHEDULED'%20OR%201=1--",
+            "limit=-1",
+            "limit=1e9",
+            "cursor=garbage",
+            "limit=1&limit=2",
+            "limit=",
+            "%00=1"
+          ]
+        ) {
+          expect([path, query, ...(yield* get(`${path}?${query}`)).refusal])
+            .toEqual([path, query, 400, "QUERY_INVALID"])
+        }
+      }
+      expect(Schema.is(SchedulePage)((yield* get("/v1/schedules?limit=1000")).body)).toBe(true)
+    }))
+
+  it.scopedLive("B094, B095: fields that are not in the contract", () =>
+    Effect.all([
+      check(
+        "/v1/tasks",
+        [
+          { admin: true },
+          { id: unknown, status: "COMPLETED", attempts: 0 },
+          { jsonPayload: "{}" },
+          { maxRuns: 1 },
+          { startAt: "2126-01-01T00:00:00Z" },
+          { retry: { attempts: 3 } },
+          { trigger: { after: "1 hour", admin: true } },
+          { trigger: { after: "1 hour", timeZone: "UTC" } },
+          { [`x${"y".repeat(100_000)}`]: 1 }
+        ].map((more) => ({ json: { ...later, ...more }, code: "FIELD_UNKNOWN" }))
+      ),
+      check("/v1/schedules", [
+        schedule({ fixed: "1 hour" }, "FIELD_UNKNOWN", { revision: 7 }),
+        schedule({ fixed: "1 hour", gap: "skip" }, "FIELD_UNKNOWN"),
+        schedule({ calendar: { every: "day", from: "2126-01-01T09:00", gap: "skip" } }, "FIELD_UNKNOWN"),
+        schedule({ calendar: { every: "day", from: "2126-01-01T09:00" }, overlap: "both" }, "FIELD_UNKNOWN")
+      ])
+    ]))
+
+  it.scopedLive("what to run is judged as everywhere", () =>
+    Effect.gen(function*() {
+      const { post } = yield* serve({ region: "eu-north-1" })
+      for (
+        const [json, status, code] of [
+          [{}, 400, "BODY_INVALID"],
+          [{ function: "" }, 400, "NAME_EMPTY"],
+          [{ function: 5 }, 400, "NAME_TYPE"],
+          [{ function: "../x" }, 400, "NAME_PATTERN"],
+          [{ function: "a".repeat(1_000_000) }, 400, "NAME_TOO_LONG"],
+          [{ function: "arn:aws:s3:::bucket" }, 400, "ARN_SERVICE"],
+          [{ function: "arn:aws:lambda:us-east-1:123456789012:function:demo" }, 400, "ARN_REGION_MISMATCH"],
+          [{ function: "payroll", name: "a/b" }, 400, "NAME_PATTERN"],
+          [{ function: "payroll", qualifier: "a b" }, 400, "NAME_PATTERN"],
+          [{ function: "payroll", payloadJson: "{" }, 400, "PAYLOAD_NOT_JSON"],
+          [{ function: "payroll", payloadJson: {} }, 400, "PAYLOAD_NOT_JSON"],
+          [{ function: "payroll", payload: "x".repeat(6 * 1024 * 1024) }, 413, "PAYLOAD_TOO_LARGE"],
+          [{ function: "payroll", tags: { a: 1 } }, 400, "TAGS_INVALID"],
+          [{ function: "payroll", tags: { "": "a" } }, 400, "TAGS_INVALID"],
+          [{ function: "payroll", retry: { maxAttempts: 0 } }, 400, "RETRY_INVALID"],
+          [{ function: "payroll", retry: { onUnknown: "maybe" } }, 400, "RETRY_INVALID"],
+          [{ function: "payroll", retry: 5 }, 400, "RETRY_INVALID"],
+          [{ function: "payroll", trigger: 5 }, 400, "BODY_INVALID"]
+        ] as const
+      ) {
+        const shown = JSON.stringify(json).slice(0, 100)
+        expect([shown, ...(yield* post("/v1/tasks", json)).refusal]).toEqual([shown, status, code])
+        // The scheduler's words are this API's.
+        expect((yield* post("/v1/tasks", { function: "a", payloadJson: "{" })).problem.detail)
+          .toMatch(/^payloadJson: expected JSON/)
+      }
+    }))
+})
