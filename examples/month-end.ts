@@ -17,7 +17,7 @@ const program = Effect.gen(function*() {
   const runs = yield* Effect.flatMap(ScriptedLambdaClient, (client) => client.invocations)
   yield* Console.log(`${runs.length} runs. ${yield* Trigger.describe(monthEnd)}`)
   for (const { at, dst, local } of yield* Trigger.between(monthEnd, "2027-01-01T00:00:00Z", "2030-04-15T00:00:00Z")) {
-    if (dst !== undefined) yield* Console.log(`${local} (${dst}): ${runs.filter((run) => run.at === at).length} runs`)
+    if (dst !== undefined) yield* Console.log(`${local} ${dst}, runs: ${runs.filter((run) => run.at === at).length}`)
   }
 })
 const Virtual = LambdaScheduler.layer.pipe(

@@ -35,6 +35,15 @@ it("recurring", async () => {
   assert.deepStrictEqual(lines.slice(-2), ["heart: Cancelled", "drum: Completed"])
 })
 
+it("month-end", async () => {
+  assert.deepStrictEqual(await output("month-end"), [
+    "39 runs. At 02:30, on the last day of the month (Europe/Stockholm)",
+    "2027-10-31T02:30:00 first-pass, runs: 1",
+    "2027-10-31T02:30:00 second-pass, runs: 0",
+    "2030-03-31T03:00:00 made-up, runs: 1"
+  ])
+})
+
 it("durable", async () => {
   const directory = mkdtempSync(join(tmpdir(), "example-"))
   try {

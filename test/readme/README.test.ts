@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { ChildProcess } from "node:child_process"
 import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { env } from "node:process"
 import { setTimeout as delay } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -84,19 +84,26 @@ describe("the quick start", () => {
 
 describe("the programs", () => {
   const programs = blocks.filter((block) => block.language === "ts")
-  const [program, test] = programs
+  const [program, monthEnd, test] = programs
 
-  it("are the library's and the test's", () => assert.strictEqual(programs.length, 2))
+  it("are the library's, the month end's and the test's", () => assert.strictEqual(programs.length, 3))
 
-  it("the library's prints what the README shows", async () => {
-    const file = `${scratch}program.ts`
-    writeFileSync(file, program?.content ?? "")
-    const { stdout } = await run(process.execPath, ["--import", "tsx", file], { cwd: root, env: environment({}) })
-    const shown = blocks[blocks.indexOf(program ?? { language: "", content: "" }) + 1]?.content ?? ""
-    // The runtime says on a line of its own when the declared runtime is not the Node it runs on.
-    const lines = stdout.split("\n").filter((line) => !line.startsWith("timestamp="))
-    assert.strictEqual(lines.join("\n").trimEnd(), shown.trimEnd())
-  }, 60_000)
+  for (const [name, shownProgram] of [["library", program], ["month end", monthEnd]] as const) {
+    it(`the ${name}'s prints what the README shows`, async () => {
+      const file = `${scratch}${name.replace(" ", "-")}.ts`
+      writeFileSync(file, shownProgram?.content ?? "")
+      const { stdout } = await run(process.execPath, ["--import", "tsx", file], { cwd: root, env: environment({}) })
+      const shown = blocks[blocks.indexOf(shownProgram ?? { language: "", content: "" }) + 1]?.content ?? ""
+      // The runtime says on a line of its own when the declared runtime is not the Node it runs on.
+      const lines = stdout.split("\n").filter((line) => !line.startsWith("timestamp="))
+      assert.strictEqual(lines.join("\n").trimEnd(), shown.trimEnd())
+    }, 60_000)
+  }
+
+  it("the month end's is the example", () => {
+    const example = readFileSync(`${root}examples/month-end.ts`, "utf8")
+    assert.strictEqual(example.slice(example.indexOf("import")).trimEnd(), monthEnd?.content.trimEnd())
+  })
 
   it("the test passes", async () => {
     writeFileSync(`${scratch}year.test.ts`, test?.content ?? "")
