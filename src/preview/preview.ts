@@ -163,6 +163,6 @@ export const between = (
             found.push({ _tag: "LeftOut", at: at * second, local: shownWall(wall), dst: why })
           }
         }
-        return found.sort((one, other) => one.at - other.at).slice(0, most)
+        return found.sort((one, other) => one.at - other.at || (one.local < other.local ? -1 : 1)).slice(0, most)
       })
   )
