@@ -1,5 +1,6 @@
 import { expect } from "@effect/vitest"
 import { Effect, Option } from "effect"
+import type { Recurrence } from "../../../src/domain/Recurrence.ts"
 import {
   aSchedule,
   aScheduleId,
@@ -349,5 +350,118 @@ export const schedulesContract = ({ open, test }: Suite): void => {
       const { next } = yield* started(repository, lease, held, { successor: successorOf(a, t0) })
       const page = yield* repository.list({ scheduleId: a.id }, { limit: 10 })
       expect(idsOf(page.items)).toEqual([next?.id, held.id])
+    }))
+
+  test("stores rules of all kinds with their limits, as they are", (repository) =>
+    Effect.gen(function*() {
+      const limits = { until: t0 + 86_400_000, jitter: 60_000 }
+      const zoned = { v: 2, timeZone: "Europe/Stockholm", gap: "shift" } as const
+      const rules: ReadonlyArray<Recurrence> = [
+        { _tag: "Spaced", v: 1, interval: 10_000 },
+        { _tag: "Spaced", v: 2, interval: 10_000, ...limits },
+        { _tag: "Fixed", v: 1, interval: 10_000, anchor: -1 },
+        { _tag: "Fixed", v: 2, interval: 10_000, anchor: t0, until: t0 },
+        { _tag: "Cron", syntax: "unix", expression: "0 9 * * MON", overlap: "once", ...zoned },
+        { _tag: "Cron", syntax: "eventbridge", expression: "0 9 ? * 2 *", overlap: "both", ...zoned, ...limits },
+        { _tag: "Calendar", every: 2, unit: "month", from: 1_800_000_000, missingDay: "skip", ...zoned, jitter: 1 }
+      ]
+      for (const recurrence of rules) {
+        const schedule = aSchedule({ recurrence })
+        yield* repository.insertSchedule(schedule, occurrenceOf(schedule), undefined)
+        expect(yield* mustGetSchedule(repository, schedule.id)).toEqual(schedule)
+      }
+    }))
+
+  test("a rule that names no further occurrence completes its schedule with the start of the last", (repository) =>
+    Effect.gen(function*() {
+      const lease = yield* open(repository)
+      const schedule = aSchedule()
+      const held = yield* insertedSchedule(repository, lease, schedule, occurrenceOf(schedule))
+      const last = { task: undefined, missed: 0, revision: schedule.revision, claimUntil: Infinity }
+      const { next, task } = yield* started(repository, lease, held, { successor: last })
+      expect(next).toBeUndefined()
+      expect(yield* mustGetSchedule(repository, schedule.id)).toEqual({ ...schedule, status: "Completed", runs: 1 })
+      yield* repository.settle(lease, [succeeded(task, t0 + 1)])
+      expect((yield* mustGet(repository, task.id)).status).toBe("Succeeded")
+      expect(yield* claimAll(repository, lease, t0 + 86_400_000)).toEqual({ tasks: [], nextAt: undefined })
+
+      const spaced = aSpacedSchedule()
+      const only = yield* insertedSchedule(repository, lease, spaced, occurrenceOf(spaced))
+      const running = yield* started(repository, lease, only)
+      const [verdict] = yield* repository.settle(lease, [succeeded(running.task, t0 + 1, last)])
+      expect(verdict).toMatchObject({ _tag: "Accepted", next: undefined })
+      expect((yield* mustGetSchedule(repository, spaced.id)).status).toBe("Completed")
+    }))
+
+  test("an occurrence is claimed when it is due, whatever instant it is meant for", (repository) =>
+    Effect.gen(function*() {
+      const lease = yield* open(repository)
+      const schedule = aSchedule({ recurrence: { _tag: "Fixed", v: 2, interval: 10_000, anchor: t0, jitter: 9_000 } })
+      const late = { ...occurrenceOf(schedule), dueAt: t0 + 4_321, claimableAt: t0 + 4_321 }
+      yield* repository.insertSchedule(schedule, late, undefined)
+      expect(yield* claimAll(repository, lease, t0 + 4_320)).toEqual({ tasks: [], nextAt: t0 + 4_321 })
+      const { tasks: [first] } = yield* claimAll(repository, lease, t0 + 4_321)
+      expect(first).toMatchObject({ id: late.id, nominalAt: t0, dueAt: t0 + 4_321 })
+      const planned = successorOf(schedule, t0, t0 + 4_321)
+      const task = { ...planned.task, dueAt: t0 + 18_765, claimableAt: t0 + 18_765 }
+      const { next } = yield* started(repository, lease, first ?? expect.fail("nothing was claimed"), {
+        now: t0 + 4_321,
+        successor: { ...planned, task }
+      })
+      expect(next).toMatchObject({ nominalAt: t0 + 10_000, dueAt: t0 + 18_765 })
+      // The next is reckoned from what it is meant for.
+      expect((yield* mustGetSchedule(repository, schedule.id)).cursor).toBe(t0 + 10_000)
+    }))
+
+  test("a weekly rule goes on from where the store has it, whoever asks and however seldom", (repository) =>
+    Effect.gen(function*() {
+      // Mondays at nine in Stockholm, over the night of 28 March 2027: an hour earlier by UTC from then on.
+      const mondays = [15, 22, 29].map((day, week) => Date.UTC(2027, 2, day, week < 2 ? 8 : 7))
+      const [first, second, third] = mondays as [number, number, number]
+      const week = 7 * 86_400_000
+      const schedule = aSchedule({
+        cursor: first,
+        recurrence: {
+          _tag: "Cron",
+          v: 2,
+          syntax: "unix",
+          expression: "0 9 * * MON",
+          timeZone: "Europe/Stockholm",
+          gap: "run-after",
+          overlap: "default"
+        }
+      })
+      yield* repository.insertSchedule(schedule, occurrenceOf(schedule), undefined)
+      /** What an instance of its own finds due at an instant, run at once. */
+      const lookAt = (now: number) =>
+        Effect.gen(function*() {
+          const lease = yield* open(repository)
+          const { tasks } = yield* claimAll(repository, lease, now)
+          for (const { id, nominalAt, token } of tasks) {
+            const stored = yield* mustGetSchedule(repository, schedule.id)
+            const successor = { ...successorOf(stored, nominalAt, now), claimUntil: -Infinity }
+            const { task } = yield* started(repository, lease, { id, token }, { now, successor })
+            yield* repository.settle(lease, [succeeded(task, now)])
+          }
+          yield* repository.closeLease(lease)
+          return tasks.map(({ nominalAt }) => nominalAt)
+        })
+      const found: Array<number> = []
+      for (let now = first - 86_400_000 + 1; now < third + 86_400_000; now += 86_400_000) {
+        found.push(...(yield* lookAt(now)))
+      }
+      expect(found).toEqual([first, second, third])
+      // Four weeks on: the one that was stored, the latest, and two that were missed.
+      const later = third + 4 * week + 1
+      expect([yield* lookAt(later), yield* lookAt(later), yield* lookAt(later)]).toEqual([
+        [third + week],
+        [third + 4 * week],
+        []
+      ])
+      expect(yield* mustGetSchedule(repository, schedule.id)).toMatchObject({
+        cursor: third + 5 * week,
+        runs: 5,
+        missed: 2
+      })
     }))
 }
