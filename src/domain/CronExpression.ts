@@ -139,13 +139,11 @@ const eventBridge = {
   hour: strictly(unix.hour),
   day: {
     ...strictly(unix.day),
-    question: true,
     special: (part: string) => part === "L" || nearest.test(part) ? unixDay(part) : undefined
   },
   month: strictly(unix.month),
   weekday: {
     ...strictly(unix.weekday),
-    question: true,
     from: 1,
     to: 7,
     special: weekdayRule(eventBridgeWeekday),
@@ -243,7 +241,8 @@ const fieldsOf = (expression: unknown): Either.Either<ReadonlyArray<string>, Inv
     return refuse("CronInvalid", `expected an expression such as "0 9 * * MON-FRI", got ${shown(expression)}`)
   }
   if (expression.length > longestCron) return tooLong(expression.length)
-  const text = expression.trim().toUpperCase()
+  // Some letters beyond ASCII have capitals within it.
+  const text = expression.trim().replace(/[a-z]+/g, (word) => word.toUpperCase())
   if (text.startsWith("@")) {
     const meaning = macros[text]
     return meaning === undefined
@@ -333,10 +332,10 @@ export const parseEventBridgeCron = (expression: unknown): Either.Either<CronFie
       Either.all({
         minute: parseField(eventBridge.minute, minute),
         hour: parseField(eventBridge.hour, hour),
-        days: parseField(eventBridge.day, day),
+        days: parseField(eventBridge.day, day === "?" ? "*" : day),
         month: parseField(eventBridge.month, month),
         // The last day of the week is its seventh, Saturday.
-        weekdays: parseField(eventBridge.weekday, weekday === "L" ? "7" : weekday),
+        weekdays: parseField(eventBridge.weekday, weekday === "?" ? "*" : weekday === "L" ? "7" : weekday),
         years: parseField(eventBridge.year, year)
       }),
       ({ days, hour, minute, month, weekdays, years }): CronFields => ({
