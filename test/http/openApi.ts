@@ -41,7 +41,7 @@ const isType = (value: unknown, type: string): boolean =>
   type === "integer" ? Number.isInteger(value) : typeOf(value) === type
 
 /** Where and why a value does not match; empty when it does. */
-export const mismatches = (
+const mismatches = (
   spec: Specification,
   schema: JsonSchema,
   value: unknown,

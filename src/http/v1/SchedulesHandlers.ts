@@ -34,6 +34,7 @@ export const v1SchedulesLayer = HttpApiBuilder.group(
           Effect.gen(function*() {
             const body = yield* readBody(request, GivenSchedule, maxBodyBytes)
             const trigger = yield* readRecurring(body.trigger)
+            const options = yield* workOptions(body)
             const key = headers["idempotency-key"]
             const { endAt, initialDelay, jitter, maxRuns, startAt } = body
             const { isNew, made } = yield* makeOnce({
@@ -44,7 +45,7 @@ export const v1SchedulesLayer = HttpApiBuilder.group(
               exists: (id) => exists(id as TaskScheduleId),
               make: (id) =>
                 scheduler.repeat(functionOf(body), {
-                  ...workOptions(body),
+                  ...options,
                   trigger,
                   startAt,
                   endAt,

@@ -50,6 +50,7 @@ export const v1TasksLayer = HttpApiBuilder.group(LambdaSchedulerApi, "v1Tasks", 
         Effect.gen(function*() {
           const body = yield* readBody(request, GivenTask, maxBodyBytes)
           const trigger = yield* readOnce(body.trigger)
+          const options = yield* workOptions(body)
           const key = headers["idempotency-key"]
           const { isNew, made } = yield* makeOnce({
             request: body,
@@ -59,7 +60,7 @@ export const v1TasksLayer = HttpApiBuilder.group(LambdaSchedulerApi, "v1Tasks", 
             exists: (id) => exists(id as TaskId),
             make: (id) =>
               scheduler.schedule(functionOf(body), {
-                ...workOptions(body),
+                ...options,
                 trigger,
                 id: id as TaskId | undefined,
                 idempotencyKey: key

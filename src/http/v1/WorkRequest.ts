@@ -1,5 +1,6 @@
 /** What a Task and a schedule have in common: what to run, and with what. */
-import { Schema } from "effect"
+import { Either, Schema } from "effect"
+import { InvalidInput } from "../../domain/Errors.ts"
 import { InvocationErrorReason } from "../../domain/Invocation.ts"
 import type { AnyLambdaFunction } from "../../domain/LambdaFunction.ts"
 import { existing } from "../../domain/LambdaFunction.ts"
@@ -53,13 +54,17 @@ export const functionOf = (request: WorkRequest): AnyLambdaFunction =>
   existing(request.function, { qualifier: request.qualifier })
 
 /** What the scheduler takes; what is absent stays so. */
-export const workOptions = (request: WorkRequest): WorkOptions<unknown> => {
+export const workOptions = (request: WorkRequest): Either.Either<WorkOptions<unknown>, InvalidInput> => {
   const { name, payloadJson, retry, tags } = request
-  return {
-    name,
-    payloadJson,
-    tags,
-    retry: retry as RetryOptions | undefined,
-    ...("payload" in request ? { payload: request.payload } : {})
-  }
+  const options = { name, payloadJson, tags, retry: retry as RetryOptions | undefined }
+  if (!("payload" in request)) return Either.right(options)
+  return payloadJson === undefined
+    ? Either.right({ ...options, payload: request.payload })
+    : Either.left(
+      new InvalidInput({
+        reason: "PayloadInvalid",
+        field: "payloadJson",
+        message: "payloadJson: expected either payload or payloadJson, got both"
+      })
+    )
 }

@@ -383,6 +383,7 @@ describe("ids and keys", () => {
           [{ function: "payroll", name: "a/b" }, 400, "NAME_PATTERN"],
           [{ function: "payroll", qualifier: "a b" }, 400, "NAME_PATTERN"],
           [{ function: "payroll", payloadJson: "{" }, 400, "PAYLOAD_NOT_JSON"],
+          [{ function: "payroll", payload: {}, payloadJson: "{}" }, 400, "PAYLOAD_INVALID"],
           [{ function: "payroll", payloadJson: {} }, 400, "PAYLOAD_NOT_JSON"],
           [{ function: "payroll", payload: "x".repeat(6 * 1024 * 1024) }, 413, "PAYLOAD_TOO_LARGE"],
           [{ function: "payroll", tags: { a: 1 } }, 400, "TAGS_INVALID"],
