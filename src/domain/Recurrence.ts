@@ -4,12 +4,13 @@ import { calendarPattern } from "./CalendarRule.ts"
 import { cronPattern, parseCron, parseEventBridgeCron } from "./CronExpression.ts"
 import type { InvalidInput } from "./Errors.ts"
 import type { EpochMillis, Millis } from "./Time.ts"
+import { farthest } from "./Time.ts"
 import { parseTimeZone } from "./TimeZone.ts"
 import type { Zoned } from "./WallPattern.ts"
 import { countOf, nextOf } from "./WallPattern.ts"
 
 // What is out of these bounds has been edited by hand: a rule that never goes on, or that is nowhere in time.
-const instant = Schema.Int.pipe(Schema.between(-8.64e15, 8.64e15))
+const instant = Schema.Int.pipe(Schema.between(-farthest, farthest))
 const duration = Schema.Int.pipe(Schema.nonNegative())
 const interval = Schema.Int.pipe(Schema.positive())
 
@@ -49,7 +50,7 @@ export const Recurrence = Schema.Union(
     every: interval,
     unit: Schema.Literal("day", "week", "month", "year"),
     /** What clocks show at the first occurrence, in seconds as if it were UTC. */
-    from: Schema.Int.pipe(Schema.between(-8.64e12, 8.64e12)),
+    from: Schema.Int.pipe(Schema.between(-farthest / 1_000, farthest / 1_000)),
     missingDay: Schema.Literal("clamp", "skip"),
     timeZone: Schema.String,
     gap,
@@ -119,7 +120,7 @@ const following = (rule: AnchoredRule, after: EpochMillis): EpochMillis | undefi
  */
 export const nextAfter = (rule: AnchoredRule, after: EpochMillis): EpochMillis | undefined => {
   const next = following(rule, after)
-  return next === undefined || next > (rule.until ?? Infinity) ? undefined : next
+  return next === undefined || next > (rule.until ?? farthest) ? undefined : next
 }
 
 /**

@@ -79,7 +79,8 @@ export type InstantInput = Date | DateTime.DateTime | number | string
 
 const isoInstant = /^([+-]\d{6}|\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?$/
 const isoDate = /^\d{4}-\d\d-\d\d$/
-const farthest = 8.64e15
+/** Milliseconds from 1970 that a `Date` can hold, either way. */
+export const farthest = 8.64e15
 
 /**
  * Parses an instant, rounded up to whole milliseconds (a fraction of ISO 8601 text beyond milliseconds is cut).

@@ -76,6 +76,6 @@ export const describe = (trigger: Trigger): Either.Either<string, InvalidInput> 
     case "At":
       return Either.map(dueAt(trigger, 0), (at) => `Once, at ${iso(at)}`)
     default:
-      return Either.map(planRecurrence(trigger, noTiming, 0, 0), ({ recurrence }) => describeRule(recurrence))
+      return Either.map(planRecurrence(trigger, noTiming, 0, 1), ({ recurrence }) => describeRule(recurrence))
   }
 }

@@ -6,7 +6,7 @@ import { InvalidInput } from "../domain/Errors.ts"
 import type { Recurrence } from "../domain/Recurrence.ts"
 import { nextAfter, zonedOf } from "../domain/Recurrence.ts"
 import type { EpochMillis, InstantInput } from "../domain/Time.ts"
-import { parseInstant, shown } from "../domain/Time.ts"
+import { farthest, parseInstant, shown } from "../domain/Time.ts"
 import type { RecurringTrigger, TimingOptions, Trigger } from "../domain/Trigger.ts"
 import { dueAt, parseTiming, planRecurrence } from "../domain/Trigger.ts"
 import { shownWall, wallAt } from "../domain/WallPattern.ts"
@@ -57,7 +57,7 @@ export function* occurrencesFrom(rule: Recurrence, first: EpochMillis): Generato
   const following = (at: EpochMillis) => {
     if (rule._tag !== "Spaced") return nextAfter(rule, at)
     const next = at + rule.interval
-    return next > (rule.until ?? Infinity) ? undefined : next
+    return next > (rule.until ?? farthest) ? undefined : next
   }
   for (let at: EpochMillis | undefined = first; at !== undefined; at = following(at)) yield at
 }
@@ -69,14 +69,20 @@ interface Planned {
   /** Absent: it fires once. */
   readonly rule: Recurrence | undefined
   readonly first: EpochMillis
+  /** What lies before is not its own. */
+  readonly start: EpochMillis
 }
 
 const planOf = (trigger: Trigger, options: PreviewOptions, now: EpochMillis): Either.Either<Planned, InvalidInput> =>
   Either.gen(function*() {
     const after = options.after === undefined ? now : yield* parseInstant(options.after, "after")
-    if (!isRecurring(trigger)) return { rule: undefined, first: yield* dueAt(trigger, after) }
-    const { first, recurrence } = yield* planRecurrence(trigger, yield* parseTiming(options), after, 1)
-    return { rule: recurrence, first }
+    if (!isRecurring(trigger)) {
+      const first = yield* dueAt(trigger, after)
+      return { rule: undefined, first, start: first }
+    }
+    const timing = yield* parseTiming(options)
+    const { first, recurrence } = yield* planRecurrence(trigger, timing, after, 1)
+    return { rule: recurrence, first, start: timing.startAt ?? after + timing.delay }
   })
 
 const utcOccurrence = (at: EpochMillis): Occurrence => ({
@@ -126,6 +132,20 @@ export const next = (
         }))
   )
 
+/** Milliseconds: 100 years, over which the clocks of a zone are looked at. */
+const longestRange = 100 * 366 * 86_400_000
+
+const parseRange = (
+  from: InstantInput,
+  to: InstantInput
+): Either.Either<readonly [EpochMillis, EpochMillis], InvalidInput> =>
+  Either.filterOrLeft(
+    Either.all([parseInstant(from, "from"), parseInstant(to, "to")]),
+    ([from, to]) => to - from <= longestRange,
+    () =>
+      new InvalidInput({ reason: "QueryInvalid", field: "to", message: "to: expected at most 100 years after from" })
+  )
+
 /**
  * All instants from one (included) to another (not included) at which a trigger fires, and the times that it names and that
  * a change of clocks takes away, in order; at most 1,000.
@@ -143,9 +163,9 @@ export const between = (
   options: Omit<PreviewOptions, "after"> = {}
 ): Effect.Effect<ReadonlyArray<Occurrence | LeftOutOccurrence>, InvalidInput> =>
   Either.flatMap(
-    Either.all([parseInstant(from, "from"), parseInstant(to, "to")]),
+    parseRange(from, to),
     ([from, to]) =>
-      Either.map(planOf(trigger, { ...options, after: from - 1 }, from), ({ first, rule }) => {
+      Either.map(planOf(trigger, { ...options, after: from - 1 }, from), ({ first, rule, start }) => {
         if (rule === undefined) return first >= from && first < to ? [utcOccurrence(first)] : []
         const found: Array<Occurrence | LeftOutOccurrence> = []
         for (const at of occurrencesFrom(rule, first)) {
@@ -155,8 +175,8 @@ export const between = (
         if ("timeZone" in rule) {
           const leftOut = leftOutBetween(
             zonedOf(rule),
-            Math.floor((from - 1) / second),
-            Math.ceil(to / second) - 1,
+            Math.floor((Math.max(from, start) - 1) / second),
+            Math.ceil(Math.min(to, (rule.until ?? farthest) + 1) / second) - 1,
             most
           )
           for (const { at, wall, why } of leftOut) {

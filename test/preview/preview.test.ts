@@ -108,6 +108,24 @@ describe("between", () => {
       )
     }))
 
+  it.effect("takes nothing away before the start and after the end, and looks at 100 years at the most", () =>
+    Effect.gen(function*() {
+      const night = Trigger.cron("30 2 * * *", { ...stockholm, gap: "skip" })
+      const leftOut = (options: Parameters<typeof Trigger.between>[3]) =>
+        Effect.map(
+          Trigger.between(night, "2027-01-01T00:00:00Z", "2029-12-01T00:00:00Z", options),
+          (found) => found.filter(({ _tag }) => _tag === "LeftOut").map(({ local }) => local.slice(0, 10))
+        )
+      assert.deepStrictEqual(yield* leftOut({ startAt: "2027-06-01T00:00:00Z", endAt: "2028-06-01T00:00:00Z" }), [
+        "2027-10-31",
+        "2028-03-26"
+      ])
+      const tooLong = Trigger.between(night, "2027-01-01T00:00:00Z", "+200000-01-01T00:00:00Z")
+      assert.strictEqual(reasonOf(yield* Effect.either(tooLong)), "QueryInvalid")
+      const atTheEnd = yield* Trigger.next(Trigger.fixed("1 day"), 3, { after: "+275760-09-12T00:00:00Z" })
+      assert.strictEqual(atTheEnd.length, 2)
+    }))
+
   it.effect("answers 1,000 at the most", () =>
     Effect.gen(function*() {
       const all = yield* Trigger.between(Trigger.cron("* * * * * *"), "2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z")
