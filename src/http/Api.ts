@@ -45,7 +45,7 @@ export const LambdaSchedulerApi = HttpApi.make("effect-lambda-scheduler")
   .addError(ServerFault)
   .annotateContext(OpenApi.annotations({
     title: "effect-lambda-scheduler",
-    version: "0.2.0",
+    version: "0.3.0",
     description: "Runs AWS Lambda functions once or again and again, and shows what happened.",
     transform: withoutDecodeErrors
   }))
