@@ -12,6 +12,7 @@ export const benches: Readonly<Record<string, () => Promise<{ readonly default: 
   "store-pending": () => import("./store-pending.ts"),
   "store-idle": () => import("./store-idle.ts"),
   "store-burst": () => import("./store-burst.ts"),
+  "cron-next": () => import("./cron-next.ts"),
   "cron-live": () => import("./cron-live.ts"),
   startup: () => import("./startup.ts"),
   "local-lambda": () => import("./local-lambda.ts"),

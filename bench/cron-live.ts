@@ -38,8 +38,13 @@ export default {
       const scheduler = yield* LambdaScheduler
       yield* scheduler.repeat(noop, { trigger: daily(0, clock.unsafeCurrentTimeMillis()) })
       const before = yield* memory
-      const [elapsed] = yield* seconds(fromCallers(total - 2 * firing, 64, (n) =>
-        scheduler.repeat(noop, { trigger: daily(n, clock.unsafeCurrentTimeMillis()), payload: { n } })))
+      const [elapsed] = yield* seconds(
+        fromCallers(
+          total - 2 * firing,
+          64,
+          (n) => scheduler.repeat(noop, { trigger: daily(n, clock.unsafeCurrentTimeMillis()), payload: { n } })
+        )
+      )
       yield* Effect.sleep("5 seconds")
       const [database, node] = [yield* databaseCpu, process.cpuUsage()]
       yield* Effect.sleep(watched * 1_000)

@@ -86,7 +86,7 @@ const patternOf = (rule: ZonedRule): Either.Either<Zoned["pattern"], InvalidInpu
 }
 
 /** The pattern of a rule and its zone; `InvalidInput` for one that has not been checked. */
-export const compileZoned = (rule: ZonedRule): Either.Either<Zoned, InvalidInput> =>
+const compileZoned = (rule: ZonedRule): Either.Either<Zoned, InvalidInput> =>
   Either.flatMap(
     parseTimeZone(rule.timeZone),
     (zone) => Either.map(patternOf(rule), (pattern) => ({ pattern, zone, gap: rule.gap }))
