@@ -130,3 +130,25 @@ export const parseInstant = (input: unknown, field: string): Either.Either<Epoch
   const sign = offset.startsWith("-") ? 1 : -1
   return inRange(asUtc + sign * (offsetHours * 60 + offsetMinutes) * 60_000)
 }
+
+const units: ReadonlyArray<readonly [Millis, string]> = [
+  [86_400_000, "day"],
+  [3_600_000, "hour"],
+  [60_000, "minute"],
+  [1_000, "second"]
+]
+
+/** A duration in the largest unit that says it whole, as `parseDuration` reads it. */
+export const inLargestUnit = (millis: Millis): { readonly count: number; readonly unit: string } => {
+  const [size, unit] = units.find(([size]) => millis % size === 0) ?? [1, "milli"]
+  return { count: millis / size, unit }
+}
+
+/**
+ * @example
+ * durationText(90_000) // "90 seconds"
+ */
+export const durationText = (millis: Millis): string => {
+  const { count, unit } = inLargestUnit(millis)
+  return `${count} ${unit}${count === 1 ? "" : "s"}`
+}

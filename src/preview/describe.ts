@@ -4,25 +4,16 @@ import { DateTime, Either } from "effect"
 import type { InvalidInput } from "../domain/Errors.ts"
 import type { Recurrence } from "../domain/Recurrence.ts"
 import type { Millis } from "../domain/Time.ts"
-import { parseDuration } from "../domain/Time.ts"
+import { inLargestUnit, parseDuration } from "../domain/Time.ts"
 import type { Trigger } from "../domain/Trigger.ts"
 import { dueAt, planRecurrence } from "../domain/Trigger.ts"
 import { shownWall } from "../domain/WallPattern.ts"
 
-const units: ReadonlyArray<readonly [Millis, string]> = [
-  [86_400_000, "day"],
-  [3_600_000, "hour"],
-  [60_000, "minute"],
-  [1_000, "second"],
-  [1, "millisecond"]
-]
-
 const counted = (count: number, unit: string): string => count === 1 ? unit : `${count} ${unit}s`
 
-/** In the largest unit that says it whole. */
 const durationSentence = (millis: Millis): string => {
-  const [size, unit] = units.find(([size]) => millis % size === 0) ?? [1, "millisecond"]
-  return counted(millis / size, unit)
+  const { count, unit } = inLargestUnit(millis)
+  return counted(count, unit === "milli" ? "millisecond" : unit)
 }
 
 const iso = (instant: number): string => DateTime.formatIso(DateTime.unsafeMake(instant))

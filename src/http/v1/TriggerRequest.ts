@@ -3,7 +3,8 @@ import { Either, Schema } from "effect"
 import type { InvalidInput } from "../../domain/Errors.ts"
 import { parse } from "../../domain/EventBridge.ts"
 import type { Recurrence } from "../../domain/Recurrence.ts"
-import type { DurationInput, Millis } from "../../domain/Time.ts"
+import type { DurationInput } from "../../domain/Time.ts"
+import { durationText } from "../../domain/Time.ts"
 import type { OnceTrigger, RecurringTrigger, Trigger } from "../../domain/Trigger.ts"
 import { after, at, calendar, cron, fixed, spaced } from "../../domain/Trigger.ts"
 import { shownWall } from "../../domain/WallPattern.ts"
@@ -187,20 +188,6 @@ export const readRecurring = (given: GivenTrigger | undefined): Either.Either<Re
         "spaced, fixed, cron, calendar or an expression rate(...) or cron(...); one instant is for POST /v1/tasks"
       )
       : Either.right(trigger))
-
-const units: ReadonlyArray<readonly [Millis, string]> = [
-  [86_400_000, "day"],
-  [3_600_000, "hour"],
-  [60_000, "minute"],
-  [1_000, "second"],
-  [1, "milli"]
-]
-
-/** A duration in the largest unit that says it whole. */
-export const durationText = (millis: Millis): string => {
-  const [size, unit] = units.find(([size]) => millis % size === 0) ?? [1, "milli"]
-  return `${millis / size} ${unit}${millis === size ? "" : "s"}`
-}
 
 /** A stored rule as a request would say it; its end and its jitter are said beside it. */
 export const triggerAnswer = (rule: Recurrence): RecurringTriggerRequest => {
