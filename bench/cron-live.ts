@@ -10,6 +10,8 @@ import { fromCallers, noop, noopLambda } from "./support/workload.ts"
 const total = Number(env["CRON_LIVE"] ?? 100_000)
 const firing = 5_000
 const watched = 30
+/** Minutes. */
+const burstAfter = 3
 
 const zones = ["Europe/Stockholm", "America/New_York", "Asia/Tokyo", "Australia/Lord_Howe", "UTC"]
 
@@ -32,7 +34,8 @@ export default {
     const clock = yield* Clock.clockWith(Effect.succeed)
     const calls: Array<{ readonly spread: boolean; readonly n: number; readonly at: number }> = []
     const Lambda = noopLambda(({ payload }) => {
-      calls.push({ ...(JSON.parse(payload) as { spread: boolean; n: number }), at: clock.unsafeCurrentTimeMillis() })
+      const call = JSON.parse(payload) as { spread?: boolean; n: number }
+      if (call.spread !== undefined) calls.push({ spread: call.spread, n: call.n, at: clock.unsafeCurrentTimeMillis() })
     })
     return yield* Effect.gen(function*() {
       const scheduler = yield* LambdaScheduler
@@ -53,8 +56,13 @@ export default {
       const idle = (used.user + used.system) / 1e6
       const idleDatabase = (yield* databaseCpu) - database
 
-      // Once an hour: within the minute after the next but one, and at the first second of the minute after that.
-      const minute = Math.ceil(clock.unsafeCurrentTimeMillis() / 60_000) + 1
+      // Once an hour: within a minute soon, and at one second so much later that it is claimed when that minute is over.
+      const minute = Math.ceil(clock.unsafeCurrentTimeMillis() / 60_000) + 2
+      yield* fromCallers(60, 8, (n) =>
+        scheduler.repeat(noop, {
+          trigger: Trigger.cron(`${n} ${(minute - 1) % 60} * * * *`),
+          payload: { warming: true }
+        }))
       yield* fromCallers(firing, 64, (n) =>
         scheduler.repeat(noop, {
           trigger: Trigger.cron(`${n % 60} ${minute % 60} * * * *`, { timeZone: zones[n % zones.length] ?? "UTC" }),
@@ -62,13 +70,15 @@ export default {
         }))
       yield* fromCallers(firing, 64, (n) =>
         scheduler.repeat(noop, {
-          trigger: Trigger.cron(`0 ${(minute + 1) % 60} * * * *`, { timeZone: zones[n % zones.length] ?? "UTC" }),
+          trigger: Trigger.cron(`0 ${(minute + burstAfter) % 60} * * * *`, {
+            timeZone: zones[n % zones.length] ?? "UTC"
+          }),
           payload: { spread: false, n }
         }))
-      yield* insist(clock.unsafeCurrentTimeMillis() < minute * 60_000, "the schedules were not ready in time")
-      yield* Effect.sleep((minute + 1) * 60_000 + 10_000 - clock.unsafeCurrentTimeMillis())
+      yield* insist(clock.unsafeCurrentTimeMillis() < (minute - 1) * 60_000, "the schedules were not ready in time")
+      yield* Effect.sleep((minute + burstAfter) * 60_000 + 10_000 - clock.unsafeCurrentTimeMillis())
       const spread = calls.filter((call) => call.spread).map(({ at, n }) => at - (minute * 60_000 + (n % 60) * 1_000))
-      const burst = calls.filter((call) => !call.spread).map(({ at }) => at - (minute + 1) * 60_000)
+      const burst = calls.filter((call) => !call.spread).map(({ at }) => at - (minute + burstAfter) * 60_000)
       yield* insist(spread.length === firing && burst.length === firing, `${spread.length} and ${burst.length} runs`)
       yield* insist(Math.min(...spread, ...burst) >= 0, "a run was early")
       return [
@@ -81,6 +91,6 @@ export default {
         { metric: "spread_p99", value: quantile(spread, 0.99), unit: "ms" },
         { metric: "burst_all_started", value: Math.max(...burst), unit: "ms" }
       ]
-    }).pipe(Effect.provide(storeScheduler(Lambda, { concurrency: 2_000 })))
+    }).pipe(Effect.provide(storeScheduler(Lambda, { concurrency: 5_000 })))
   }).pipe(Effect.provide(Layer.provideMerge(Connections, Postgres)))
 } satisfies Bench

@@ -11,7 +11,6 @@ import { nextOf } from "../src/domain/WallPattern.ts"
 import type { Bench, Measurement } from "./support/Bench.ts"
 import { insist, quantile } from "./support/Bench.ts"
 
-// No 29th of February: cron-parser gives up before it.
 const expressions = [
   "* * * * *",
   "*/15 * * * *",

@@ -1,6 +1,6 @@
 /**
- * The front door: schedule and execute AWS Lambda jobs. Needs only `effect`; stores and Lambda clients have entry
- * points of their own.
+ * The front door: schedule and execute AWS Lambda jobs. Needs only `effect`, and cronstrue for sentences; stores and
+ * Lambda clients have entry points of their own.
  */
 export * from "./domain/Deployment.ts"
 export * from "./domain/Errors.ts"

@@ -29,6 +29,8 @@ export interface GroupCommitOptions<Request, Answer> {
   readonly bytesOf: (request: Request) => number
   /** Commits requests together, or none of them. */
   readonly commit: (requests: ReadonlyArray<Request>) => Effect.Effect<ReadonlyArray<Answer>, TaskRepositoryError>
+  /** What a statement waits for before it takes what is there; default: that the fibers that can run have run once. */
+  readonly gather?: Effect.Effect<void> | undefined
   /** Told of each statement's number of requests. */
   readonly onCommit?: ((rows: number) => void) | undefined
 }
@@ -43,7 +45,7 @@ export const makeGroupCommit = <Request, Answer>(
   Effect.gen(function*() {
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const scope = yield* Effect.scope
-    const { bytesOf, commit, lanes, maxBytes, maxRows, maxWaiting, onCommit } = options
+    const { bytesOf, commit, gather = Effect.yieldNow(), lanes, maxBytes, maxRows, maxWaiting, onCommit } = options
     let queue: Array<Entry<Request, Answer>> = []
     let head = 0
     let rows = 0
@@ -116,7 +118,7 @@ export const makeGroupCommit = <Request, Answer>(
 
     // Gives way once before it takes: callers that run in the same turn come along.
     const lane: Effect.Effect<void> = Effect.zipRight(
-      Effect.yieldNow(),
+      gather,
       Effect.suspend(() => {
         const taken = take()
         if (taken.length > 0) return Effect.zipRight(commitAll(taken), lane)

@@ -2,7 +2,7 @@
 import { PgClient } from "@effect/sql-pg/PgClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Context, Scope } from "effect"
-import { Deferred, Effect, Layer, Schedule } from "effect"
+import { Deferred, Duration, Effect, Layer, Schedule } from "effect"
 import { randomUUID } from "node:crypto"
 import type { InvalidInput } from "../../domain/Errors.ts"
 import { TaskRepositoryError } from "../../domain/Errors.ts"
@@ -90,7 +90,10 @@ const make = (
       lane: "insert" | "start" | "settle",
       lanes: number,
       bytesOf: (request: Request) => number,
-      commit: (requests: ReadonlyArray<Request>) => Effect.Effect<ReadonlyArray<Answer>, SqlError | TaskRepositoryError>
+      commit: (
+        requests: ReadonlyArray<Request>
+      ) => Effect.Effect<ReadonlyArray<Answer>, SqlError | TaskRepositoryError>,
+      gather?: Effect.Effect<void>
     ) =>
       makeGroupCommit<Request, Answer>({
         lanes,
@@ -98,6 +101,7 @@ const make = (
         maxBytes,
         maxWaiting,
         bytesOf,
+        gather,
         commit: (requests) => asStoreError(commit(requests)),
         onCommit: (rows) => {
           hints.changed()
@@ -152,9 +156,16 @@ const make = (
     const startAlone = yield* group("start", 2, () =>
       100, (requests: ReadonlyArray<StartRequest>) =>
       onceMore(startTasks(store, requests)))
-    const startFollowed = yield* group("start", 2, ({ mark }: StartRequest) =>
-      100 + bytesOfSuccessor(mark.successor), (requests) =>
-      startWithSchedules(store, requests))
+    // The fibers of schedules that are due at one instant wake by timers of their own, one after the other.
+    const startFollowed = yield* group(
+      "start",
+      2,
+      ({ mark }: StartRequest) =>
+        100 + bytesOfSuccessor(mark.successor),
+      (requests) =>
+        startWithSchedules(store, requests),
+      Effect.sleep(Duration.zero)
+    )
     const settleAlone = yield* group("settle", 2, bytesOfEnd, (requests: ReadonlyArray<SettlingRequest>) =>
       onceMore(settleTasks(store, requests)))
     const settleFollowed = yield* group(
@@ -197,9 +208,7 @@ const make = (
         (first, second) => {
           let one = 0
           let other = 0
-          return requests.map((request) =>
-            (isAlone(request) ? first[one++] : second[other++]) as Answer
-          )
+          return requests.map((request) => (isAlone(request) ? first[one++] : second[other++]) as Answer)
         }
       )
     }
@@ -229,9 +238,7 @@ const make = (
       )
 
     const earliest = (tasks: ReadonlyArray<Task>) =>
-      tasks.length === 0 ? undefined : Math.min(...tasks.map((task) =>
-        task.claimableAt
-      ))
+      tasks.length === 0 ? undefined : Math.min(...tasks.map((task) => task.claimableAt))
 
     const noteCancelled = (cancelled: Cancelled): Cancelled => {
       if (cancelled.tasks.length > 0) {
