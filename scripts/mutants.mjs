@@ -36,7 +36,8 @@ const mutants = readdirSync(patches)
   .filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
   .sort((one, other) => one.name < other.name ? -1 : 1)
 
-const needsPostgres = (tests) => tests.some((test) => test.startsWith("test/adapters/sql/"))
+const needsPostgres = (tests) =>
+  tests.some((test) => test.startsWith("test/adapters/sql/") || readFileSync(join(root, test), "utf8").includes("./stage.ts"))
 
 const directory = mkdtempSync(join(tmpdir(), "scheduler-mutants-"))
 const children = new Set()
