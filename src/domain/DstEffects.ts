@@ -1,6 +1,7 @@
 /** What changes of clocks do to the occurrences of a pattern, for people to see before it happens. Pure. */
 import type { EpochSeconds, Segment, WallSeconds } from "./TimeZone.ts"
 import type { Zoned } from "./WallPattern.ts"
+import { outlivesGaps } from "./WallPattern.ts"
 
 /**
  * What a change of clocks has to do with an occurrence: `made-up` stands for times that clocks left out, `shifted` has been
@@ -47,7 +48,7 @@ export const leftOutBetween = (
   upTo: EpochSeconds,
   limit: number
 ): ReadonlyArray<LeftOut> => {
-  const { gap, pattern, zone } = zoned
+  const { pattern, zone } = zoned
   const found: Array<LeftOut> = []
   const collect = (from: WallSeconds, to: WallSeconds, leftOut: (wall: WallSeconds) => LeftOut) => {
     for (let wall = pattern.next(from); wall !== undefined && wall < to; wall = pattern.next(wall + 1)) {
@@ -57,8 +58,7 @@ export const leftOutBetween = (
   }
   for (let from = after + 1; from <= upTo && found.length < limit;) {
     const { before, end, offset, start } = zone.segmentAt(from)
-    const isSwallowed = gap === "skip" || (gap === "run-after" && !pattern.madeUpAfterGap)
-    if (before < offset && isSwallowed && start >= from) {
+    if (before < offset && !outlivesGaps(zoned) && start >= from) {
       collect(start + before, start + offset, (wall) => ({ wall, at: start, why: "gap" }))
     }
     if (before > offset && pattern.oncePerOverlap) {

@@ -13,13 +13,13 @@ import { InvalidInput } from "./Errors.ts"
 import type { Recurrence, ZonedRule } from "./Recurrence.ts"
 import { zonedOf } from "./Recurrence.ts"
 import type { DurationInput, Millis } from "./Time.ts"
-import { parseDuration, parseInstant, shown } from "./Time.ts"
+import { durationText, parseDuration, parseInstant, shown } from "./Time.ts"
 import type { TimeZone, WallSeconds } from "./TimeZone.ts"
 import { parseTimeZone } from "./TimeZone.ts"
 import type { RecurringTrigger, Trigger } from "./Trigger.ts"
 import { at, dueAt, fixed, recurrence } from "./Trigger.ts"
 import type { WallPattern } from "./WallPattern.ts"
-import { shownWall, wallAt } from "./WallPattern.ts"
+import { outlivesGaps, shownWall, wallAt } from "./WallPattern.ts"
 
 const refuse = (reason: InvalidInputReason, expected: string, input: unknown) =>
   Either.left(
@@ -148,14 +148,10 @@ const onceOf = (
     }
   )
 
-const units = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000]] as const
-
-const rateOf = (interval: Millis): Either.Either<EventBridgeSchedule, NotExpressible> => {
-  const [unit, size] = units.find(([, size]) => interval % size === 0) ?? []
-  if (size === undefined) return cannot("TooFine", `an interval of ${interval} ms is no whole number of minutes`)
-  const count = interval / size
-  return Either.right({ scheduleExpression: `rate(${count} ${unit}${count === 1 ? "" : "s"})`, timeZone: "UTC" })
-}
+const rateOf = (interval: Millis): Either.Either<EventBridgeSchedule, NotExpressible> =>
+  interval % 60_000 === 0
+    ? Either.right({ scheduleExpression: `rate(${durationText(interval)})`, timeZone: "UTC" })
+    : cannot("TooFine", `an interval of ${interval} ms is no whole number of minutes`)
 
 /** Values ascending as a list of ranges, or `*`. */
 const listed = (values: ReadonlyArray<number>, size: number, name: (value: number) => string = String): string => {
@@ -303,12 +299,12 @@ const isMet = ({ segmentAt }: TimeZone, times: WallPattern, change: "gap" | "ove
 
 /** Refuses what a zone's clocks would have done otherwise in EventBridge. */
 const sameByClocks = (rule: ZonedRule, expression: string): Either.Either<void, NotExpressible> => {
-  const { gap, pattern, zone } = zonedOf(rule)
+  const zoned = zonedOf(rule)
+  const { pattern, zone } = zoned
   const fields = Either.getOrThrow(parseEventBridgeCron(expression))
   // Changes are looked for in some years only, and stand for those of all.
   const times = cronPattern({ ...fields, years: undefined }, "once")
-  const isSkipped = gap === "skip" || (gap === "run-after" && !pattern.madeUpAfterGap)
-  if (!isSkipped && isMet(zone, times, "gap")) {
+  if (outlivesGaps(zoned) && isMet(zone, times, "gap")) {
     return cannot("GapRule", `it leaves out what clocks in ${zone.id} leave out; gap "skip" says the same`)
   }
   if (!pattern.oncePerOverlap && isMet(zone, times, "overlap")) {

@@ -5,6 +5,7 @@ import { countBetween, dueAtOf, latestUpTo, nextAfter } from "./Recurrence.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import type { FunctionTarget, ScheduledTask } from "./Task.ts"
 import type { EpochMillis } from "./Time.ts"
+import { farthest } from "./Time.ts"
 
 /** `Completed`: `maxRuns` occurrences have been started, or the rule names no further one. */
 export type TaskScheduleStatus = "Active" | "Completed" | "Cancelled"
@@ -97,7 +98,7 @@ export const nextOccurrence = (
   if (recurrence._tag === "Spaced") {
     // One that is cancelled before it was due has no end: its successor comes an interval after it, not at its instant.
     const next = Math.max(now, nominalAt) + recurrence.interval
-    return { nominalAt: next > (recurrence.until ?? Infinity) ? undefined : next, missed: 0 }
+    return { nominalAt: next > (recurrence.until ?? farthest) ? undefined : next, missed: 0 }
   }
   const following = nextAfter(recurrence, nominalAt)
   if (following === undefined || following > now) return { nominalAt: following, missed: 0 }

@@ -144,6 +144,9 @@ export const inLargestUnit = (millis: Millis): { readonly count: number; readonl
   return { count: millis / size, unit }
 }
 
+/** An instant as ISO 8601, in UTC. */
+export const iso = (instant: EpochMillis): string => DateTime.formatIso(DateTime.unsafeMake(instant))
+
 /**
  * @example
  * durationText(90_000) // "90 seconds"

@@ -4,7 +4,7 @@
  * The constructors only note what the caller said; `schedule` and `repeat` check it before anything is stored, so that
  * a bad interval is a typed error and never an exception.
  */
-import { DateTime, Either } from "effect"
+import { Either } from "effect"
 import type { MissingDay } from "./CalendarRule.ts"
 import { parseCalendarInterval } from "./CalendarRule.ts"
 import { parseCron, parseEventBridgeCron } from "./CronExpression.ts"
@@ -12,7 +12,7 @@ import { InvalidInput } from "./Errors.ts"
 import type { AnchoredRule, Recurrence } from "./Recurrence.ts"
 import { nextAfter } from "./Recurrence.ts"
 import type { DurationInput, EpochMillis, InstantInput, Millis } from "./Time.ts"
-import { parseDuration, parseInstant, shown } from "./Time.ts"
+import { iso, parseDuration, parseInstant, shown } from "./Time.ts"
 import type { TimeZone, WallSeconds } from "./TimeZone.ts"
 import { parseTimeZone } from "./TimeZone.ts"
 import type { Gap, Overlap } from "./WallPattern.ts"
@@ -313,8 +313,6 @@ export interface PlannedRecurrence {
   readonly recurrence: Recurrence
   readonly first: EpochMillis
 }
-
-const iso = (instant: EpochMillis): string => DateTime.formatIso(DateTime.unsafeMake(instant))
 
 /**
  * Plans a recurring trigger. Cron and calendar first occur after now, or from `startAt` on; the others now or at `startAt`.

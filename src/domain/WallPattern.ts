@@ -45,11 +45,14 @@ const largestChange = 27 * 3_600
 const countsFrom = ({ pattern }: Zoned, { before, offset, start }: Segment, from: EpochSeconds): WallSeconds =>
   pattern.oncePerOverlap && before > offset ? Math.max(from + offset, start + before) : from + offset
 
+/** Whether what clocks leave out is run after all, later; if not, it is lost. */
+export const outlivesGaps = ({ gap, pattern }: Zoned): boolean =>
+  gap === "shift" || (gap === "run-after" && pattern.madeUpAfterGap)
+
 /** What a gap at a segment's start has moved into it, at or after an instant of it. */
-const movedInto = ({ gap, pattern }: Zoned, { before, offset, start }: Segment, from: EpochSeconds) => {
-  if (before >= offset || gap === "skip" || (gap === "run-after" && (from > start || !pattern.madeUpAfterGap))) {
-    return undefined
-  }
+const movedInto = (zoned: Zoned, { before, offset, start }: Segment, from: EpochSeconds) => {
+  const { gap, pattern } = zoned
+  if (before >= offset || !outlivesGaps(zoned) || (gap === "run-after" && from > start)) return undefined
   const wall = pattern.next(from + before)
   if (wall === undefined || wall >= start + offset) return undefined
   return gap === "shift" ? wall - before : start
@@ -89,7 +92,7 @@ export const countOf = (zoned: Zoned, after: EpochSeconds, upTo: EpochSeconds): 
     const { before, end, offset, start } = segment
     const to = Math.min(end, upTo + 1)
     // While what was moved and what belongs there may coincide, one by one.
-    const mixed = before < offset && zoned.gap !== "skip" ? Math.min(to, start + offset - before) : from
+    const mixed = before < offset && outlivesGaps(zoned) ? Math.min(to, start + offset - before) : from
     for (
       let at = nextWithin(zoned, segment, from);
       at !== undefined && at < mixed;

@@ -4,7 +4,8 @@ import { AttemptOutcome } from "../domain/Invocation.ts"
 import type { InvocationBody } from "../domain/Invocation.ts"
 import type { Attempt, FunctionTarget, Task } from "../domain/Task.ts"
 import { executedAt, isFinished, startedAt, taskStatuses } from "../domain/Task.ts"
-import { Instant, iso, isoOrNull } from "./Instant.ts"
+import { iso } from "../domain/Time.ts"
+import { Instant, isoOrNull } from "./Instant.ts"
 
 const described = <A, I>(schema: Schema.Schema<A, I>, description: string) => schema.annotations({ description })
 

@@ -1,10 +1,10 @@
 /** A trigger in a sentence, for people. */
 import { toString as cronSentence } from "cronstrue"
-import { DateTime, Either } from "effect"
+import { Either } from "effect"
 import type { InvalidInput } from "../domain/Errors.ts"
 import type { Recurrence } from "../domain/Recurrence.ts"
 import type { Millis } from "../domain/Time.ts"
-import { inLargestUnit, parseDuration } from "../domain/Time.ts"
+import { inLargestUnit, iso, parseDuration } from "../domain/Time.ts"
 import type { Trigger } from "../domain/Trigger.ts"
 import { dueAt, planRecurrence } from "../domain/Trigger.ts"
 import { shownWall } from "../domain/WallPattern.ts"
@@ -15,8 +15,6 @@ const durationSentence = (millis: Millis): string => {
   const { count, unit } = inLargestUnit(millis)
   return counted(count, unit === "milli" ? "millisecond" : unit)
 }
-
-const iso = (instant: number): string => DateTime.formatIso(DateTime.unsafeMake(instant))
 
 const missing = { clamp: "its last day where that is missing", skip: "not where that day is missing" } as const
 

@@ -1,9 +1,9 @@
 /** A schedule as the HTTP face shows it. */
 import { Schema } from "effect"
 import type { TaskSchedule, TaskScheduleStatus } from "../../domain/TaskSchedule.ts"
-import { durationText } from "../../domain/Time.ts"
+import { durationText, iso } from "../../domain/Time.ts"
 import { describeRule } from "../../preview/describe.ts"
-import { Instant, iso, isoOrNull } from "../Instant.ts"
+import { Instant, isoOrNull } from "../Instant.ts"
 import { functionAnswer } from "../TaskAnswer.ts"
 import { RecurringTriggerRequest, triggerAnswer } from "./TriggerRequest.ts"
 

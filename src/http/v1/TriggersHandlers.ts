@@ -2,13 +2,12 @@
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import { Effect, Either } from "effect"
 import { InvalidInput } from "../../domain/Errors.ts"
-import { longestDuration, parseInstant } from "../../domain/Time.ts"
+import { farthest, iso, longestDuration, parseInstant } from "../../domain/Time.ts"
 import { describe } from "../../preview/describe.ts"
 import type { LeftOutOccurrence, Occurrence } from "../../preview/preview.ts"
 import { between, next } from "../../preview/preview.ts"
 import { LambdaSchedulerApi } from "../Api.ts"
 import { withProblems } from "../DomainProblem.ts"
-import { iso } from "../Instant.ts"
 import { problem } from "../Problem.ts"
 import { maxBodyBytes, readBody } from "../RequestBody.ts"
 import { readTrigger } from "./TriggerRequest.ts"
@@ -33,9 +32,6 @@ const parseRange = (from: string, to: string): Either.Either<void, InvalidInput>
     return to - from > longestDuration ? refuse("DateRange", "an instant at most 100 years after from") : Either.void
   })
 
-/** No instant is later. */
-const latest = 8.64e15
-
 const found = ({ after, count, from, to, trigger: given }: typeof GivenPreview.Type) =>
   Effect.gen(function*() {
     const trigger = yield* readTrigger(given)
@@ -59,6 +55,6 @@ export const v1TriggersLayer = HttpApiBuilder.group(
       Effect.gen(function*() {
         const body = yield* readBody(request, GivenPreview, maxBodyBytes)
         const { description, occurrences } = yield* found(body)
-        return { description, occurrences: occurrences.filter(({ at }) => at <= latest).map(shownOccurrence) }
+        return { description, occurrences: occurrences.filter(({ at }) => at <= farthest).map(shownOccurrence) }
       }).pipe(withProblems))
 )
