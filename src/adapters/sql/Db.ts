@@ -3,7 +3,8 @@ import type { PgClient } from "@effect/sql-pg/PgClient"
 import { TransactionConnection } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
-import { Context, Effect, Option, Schedule } from "effect"
+import type { Scope } from "effect"
+import { Context, Effect, Option, RcRef, Schedule } from "effect"
 import type { TaskRepositoryError } from "../../domain/Errors.ts"
 import { isConflict, storeError } from "./storeError.ts"
 
@@ -14,6 +15,8 @@ export type Run = (text: string, params?: ReadonlyArray<unknown>) => Effect.Effe
 
 export interface Db {
   readonly run: Run
+  /** On a connection of its own, for what must not wait until work has done with one. */
+  readonly runApart: Run
   /** All of it or nothing; again if another transaction stood in its way. A failed COMMIT may have taken effect. */
   readonly transact: <A, E>(body: (run: Run) => Effect.Effect<A, E | SqlError>) => Effect.Effect<A, E | SqlError>
   /** Goes one way in a transaction of the caller's on this very client, and the other way everywhere else. */
@@ -52,8 +55,23 @@ export const asStoreError = <A, E, R>(
 
 const isSqlError = (error: unknown): error is SqlError => (error as { _tag?: unknown } | null)?._tag === "SqlError"
 
-export const makeDb = (client: PgClient): Db => {
-  const run: Run = (text, params = []) => alone(client.unsafe(text, params).values)
+const runAnywhere = (client: PgClient): Run => (text, params = []) => alone(client.unsafe(text, params).values)
+
+/**
+ * Runs statements on a connection that it takes from the pool once, and keeps for as long as it serves. A pool of one
+ * has none to spare.
+ */
+export const makeRunApart = (client: PgClient): Effect.Effect<Run, never, Scope.Scope> =>
+  client.config.maxConnections === 1 ? Effect.succeed(runAnywhere(client)) : Effect.map(
+    RcRef.make({ acquire: client.reserve, idleTimeToLive: "1 minute" }),
+    (kept): Run => (text, params) =>
+      Effect.scoped(Effect.flatMap(RcRef.get(kept), (connection) => runOn(connection)(text, params))).pipe(
+        Effect.onError(() => RcRef.invalidate(kept))
+      )
+  )
+
+export const makeDb = (client: PgClient, runApart?: Run): Db => {
+  const run = runAnywhere(client)
 
   const transact: Db["transact"] = (body) =>
     Effect.scoped(Effect.uninterruptibleMask((restore) =>
@@ -81,6 +99,7 @@ export const makeDb = (client: PgClient): Db => {
 
   return {
     run,
+    runApart: runApart ?? run,
     transact,
     // One look at the fiber: every Task that is scheduled comes by here.
     inTransaction: (joined, otherwise) =>

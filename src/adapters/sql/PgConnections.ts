@@ -15,7 +15,7 @@ import { errorCode, preparedFailure } from "./storeError.ts"
 export interface PgConnectionsOptions {
   /** `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` unless the server is on this machine. */
   readonly url: Redacted.Redacted
-  /** How many connections at the most, besides one that listens. Default: 10. */
+  /** How many connections at the most, besides one that listens; one of them keeps the lease. At least 2. Default: 10. */
   readonly maxConnections?: number | undefined
   /** Milliseconds until an attempt to connect, or a wait for a free connection, is given up. Default: 5,000. */
   readonly connectTimeout?: Millis | undefined
@@ -116,7 +116,7 @@ const acquirePool = (options: PgConnectionsOptions) =>
           ...newConnections,
           Client: Connection as unknown as new() => pg.Client,
           connectionString,
-          max: options.maxConnections ?? 10,
+          max: Math.max(2, options.maxConnections ?? 10),
           connectionTimeoutMillis: options.connectTimeout ?? 5_000,
           query_timeout: queryTimeout,
           idleTimeoutMillis: 30_000,

@@ -17,7 +17,7 @@ import type { ChangeFeed } from "./ChangeFeed.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
 import { claimTasks } from "./claimTasks.ts"
 import type { Db, Run } from "./Db.ts"
-import { asStoreError, makeDb, onceMore } from "./Db.ts"
+import { asStoreError, makeDb, makeRunApart, onceMore } from "./Db.ts"
 import { makeGroupCommit } from "./GroupCommit.ts"
 import { makeHints } from "./Hints.ts"
 import type { InsertScheduleRequest } from "./insertSchedules.ts"
@@ -74,7 +74,7 @@ const make = (
   Effect.gen(function*() {
     const schema = yield* parseSchema(options.schema ?? defaultSchema)
     const client = yield* PgClient
-    const opened = yield* openDb(makeDb(client), schema, options.waitForDatabase ?? false)
+    const opened = yield* openDb(makeDb(client, yield* makeRunApart(client)), schema, options.waitForDatabase ?? false)
     const db = opened.db
     const tables = tablesOf(schema)
     const boot = randomUUID()
@@ -253,9 +253,9 @@ const make = (
       description: `PostgreSQL (schema ${schema})`,
 
       openLease: (instanceId, duration) =>
-        asStoreError(Effect.map(leases.openLease(store, db.run, instanceId, duration), noteHeartbeat)),
+        asStoreError(Effect.map(leases.openLease(store, instanceId, duration), noteHeartbeat)),
       renewLease: (lease, duration) =>
-        asStoreError(Effect.map(leases.renewLease(store, db.run, lease, duration), noteHeartbeat)),
+        asStoreError(Effect.map(leases.renewLease(store, lease, duration), noteHeartbeat)),
       closeLease: (lease) => asStoreError(leases.closeLease(store, lease)),
 
       insert: (tasks, claim, keys) => {
@@ -402,6 +402,7 @@ const openDb = (
     return {
       db: {
         run: (text, params) => orProblem(db.run(text, params)),
+        runApart: (text, params) => orProblem(db.runApart(text, params)),
         transact: (body) => orProblem(db.transact(body)),
         inTransaction: db.inTransaction
       },

@@ -1,4 +1,7 @@
-/** Leases by the database's clock, and what becomes of the Tasks of those whose lease has ended. */
+/**
+ * Leases by the database's clock, and what becomes of the Tasks of those whose lease has ended. A lease is asked for on
+ * a connection apart: a heartbeat that waited for work to end would lose it just when there is much work.
+ */
 import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
 import { TaskRepositoryError } from "../../domain/Errors.ts"
@@ -7,7 +10,7 @@ import type { RunningTask } from "../../domain/Task.ts"
 import type { EpochMillis, Millis } from "../../domain/Time.ts"
 import type { Heartbeat, Held, Lease, Reaped, Reaping } from "../../ports/TaskRepository.ts"
 import { plain } from "./arrays.ts"
-import type { Row, Run } from "./Db.ts"
+import type { Row } from "./Db.ts"
 import type { Store } from "./Store.ts"
 import { isAlive, isHeld, readTasks } from "./Store.ts"
 
@@ -34,12 +37,11 @@ const heartbeat = (instanceId: InstanceId, row: Row): Heartbeat => ({
 
 export const openLease = (
   store: Store,
-  run: Run,
   instanceId: InstanceId,
   duration: Millis
 ): Effect.Effect<Heartbeat, SqlError> =>
   Effect.map(
-    run(
+    store.db.runApart(
       answer(
         store,
         `INSERT INTO ${store.tables.instances} (id, expires_at)
@@ -53,12 +55,11 @@ export const openLease = (
 /** A lease that has ended is never revived. */
 export const renewLease = (
   store: Store,
-  run: Run,
   { instanceId }: Lease,
   duration: Millis
 ): Effect.Effect<Heartbeat, SqlError | TaskRepositoryError> =>
   Effect.flatMap(
-    run(
+    store.db.runApart(
       answer(
         store,
         `UPDATE ${store.tables.instances} i SET expires_at = clock_timestamp() + $2 * interval '1 millisecond'

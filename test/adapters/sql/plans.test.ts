@@ -70,7 +70,7 @@ const filled = Layer.effectDiscard(Effect.gen(function*() {
   const db = makeDb(sql)
   yield* migrate(db, schema)
   yield* sql.unsafe(`ALTER TABLE ${tables.tasks} SET (autovacuum_enabled = false)`)
-  yield* leases.openLease({ tables } as Store, db.run, lease.instanceId, hour)
+  yield* leases.openLease({ db, tables } as Store, lease.instanceId, hour)
   yield* sql.unsafe(insert(1, 40_000, {}))
   yield* sql.unsafe(insert(2, 5_000, {
     status: "'Succeeded'",
@@ -169,7 +169,7 @@ const explaining = (
   return {
     plans,
     store: {
-      db: { run: explain, transact: (body) => body(explain), inTransaction: (_, otherwise) => otherwise },
+      db: { run: explain, runApart: explain, transact: (body) => body(explain), inTransaction: (_, otherwise) => otherwise },
       schema,
       tables,
       columns: columnsOf(tables),

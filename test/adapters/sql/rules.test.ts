@@ -1,6 +1,7 @@
 /** The rules that keep work from being done twice or forgotten, as the statements have them. */
+import { PgClient } from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit } from "effect"
+import { Effect, Exit, Fiber, Layer } from "effect"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
 import type { Repository } from "../../ports/contract/harness.ts"
 import {
@@ -23,7 +24,8 @@ import {
   successorOf,
   t0
 } from "../../support/builders.ts"
-import { expire, freshStore } from "./support.ts"
+import { freshSchemaName } from "../../support/postgres.ts"
+import { connections, expire, freshStore, storeIn } from "./support.ts"
 
 const test = (title: string, body: (repository: Repository) => Effect.Effect<void, unknown>) =>
   it.live(title, () => Effect.flatMap(TaskRepository, body).pipe(Effect.provide(freshStore)))
@@ -34,6 +36,28 @@ const open = (repository: Repository) => repository.openLease(anInstanceId(), mi
 
 const reasonOf = <A>(call: Effect.Effect<A, { readonly reason: string }>) =>
   Effect.map(Effect.flip(call), (error) => error.reason)
+
+describe("a lease is kept in time", () => {
+  it.scopedLive("by heartbeats that do not wait for work to give its connections back", () =>
+    Effect.gen(function*() {
+      const repository = yield* TaskRepository
+      const sql = yield* PgClient
+      const lease = yield* open(repository)
+      const busy = yield* Effect.makeLatch()
+      const done = yield* Effect.makeLatch()
+      const work = yield* Effect.fork(sql.withTransaction(Effect.zipRight(busy.open, done.await)))
+      yield* busy.await
+      assert.strictEqual((yield* Effect.flip(sql`SELECT 1`))._tag, "SqlError")
+      const { instanceId } = yield* repository.renewLease(lease, minute)
+      assert.strictEqual(instanceId, lease.instanceId)
+      yield* done.open
+      yield* Fiber.join(work)
+    }).pipe(Effect.provide(
+      Layer.suspend(() => storeIn(freshSchemaName())).pipe(
+        Layer.provideMerge(connections({ maxConnections: 2, connectTimeout: 200 }))
+      )
+    )))
+})
 
 describe("rule 4: a heartbeat never revives a lease that has ended", () => {
   test("whether it was reaped or is only over; and no other is touched by it", (repository) =>
