@@ -94,107 +94,116 @@ export class Work {
   }
 }
 
-/** Locks schedules before their Tasks, everybody in this order; reads only once all is locked. */
-export const load = (store: Store, run: Run, ids: ReadonlyArray<TaskId>, owners: ReadonlyArray<InstanceId>) =>
+/** What a transaction is about. */
+export interface Concerned {
+  readonly tasks: ReadonlyArray<TaskId>
+  /** All schedules that the Tasks belong to; looked up if absent. */
+  readonly schedules?: ReadonlyArray<TaskScheduleId> | undefined
+  /** The instances whose leases it asks for. */
+  readonly owners: ReadonlyArray<InstanceId>
+}
+
+const schedulesOf = (store: Store, run: Run, tasks: ReadonlyArray<TaskId>) =>
+  Effect.map(
+    run(
+      `SELECT DISTINCT schedule_id FROM ${store.tables.tasks} WHERE id = ANY($1::uuid[]) AND schedule_id IS NOT NULL`,
+      [plain(tasks)]
+    ),
+    (rows) => rows.map(([id]) => id as TaskScheduleId)
+  )
+
+/** Locks schedules before their Tasks, everybody in this order; reads Tasks only once all is locked. */
+export const load = (store: Store, run: Run, concerned: Concerned) =>
   Effect.gen(function*() {
     const { instances, schedules: scheduleTable, tasks: table } = store.tables
-    const wanted = [plain(ids)]
-    const concerned = yield* run(
-      `SELECT DISTINCT schedule_id FROM ${table} WHERE id = ANY($1::uuid[]) AND schedule_id IS NOT NULL`,
-      wanted
-    )
-    const scheduleIds = [plain(concerned.map(([id]) => id as string))]
-    if (concerned.length > 0) {
-      yield* run(`SELECT id FROM ${scheduleTable} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`, scheduleIds)
-    }
-    yield* run(`SELECT id FROM ${table} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`, wanted)
-    const found = concerned.length === 0 ? [] : yield* readSchedules(
+    const wanted = plain(concerned.tasks)
+    const scheduleIds = concerned.schedules ?? (yield* schedulesOf(store, run, concerned.tasks))
+    const found = scheduleIds.length === 0 ? [] : yield* readSchedules(
       store,
-      yield* run(`SELECT ${scheduleColumns} FROM ${scheduleTable} s WHERE s.id = ANY($1::uuid[])`, scheduleIds)
+      yield* run(
+        `SELECT ${scheduleColumns} FROM ${scheduleTable} s WHERE s.id = ANY($1::uuid[]) ORDER BY s.id FOR UPDATE`,
+        [plain(scheduleIds)]
+      )
     )
     const schedules = new Map<TaskScheduleId, ScheduleState>(
       found.map((schedule) => [schedule.id, { schedule, underWay: new Set() }])
     )
-    const underWay = concerned.length === 0 ? [] : yield* run(
-      `SELECT id, schedule_id FROM ${table}
-        WHERE schedule_id = ANY($1::uuid[]) AND finished_at IS NULL AND attempt > 0`,
-      scheduleIds
+    yield* run(`SELECT id FROM ${table} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`, [wanted])
+    const rows = yield* run(
+      `SELECT others.alive, others.under_way, ${store.columns} FROM (SELECT
+          ARRAY(SELECT i.id FROM ${instances} i WHERE i.id = ANY($2::uuid[]) AND ${isAlive})::text[] AS alive,
+          ARRAY(SELECT o.schedule_id || ' ' || o.id FROM ${table} o
+            WHERE o.schedule_id = ANY($3::uuid[]) AND o.finished_at IS NULL AND o.attempt > 0) AS under_way
+        ) others LEFT JOIN ${table} t ON t.id = ANY($1::uuid[])`,
+      [wanted, plain([...new Set(concerned.owners)]), plain(scheduleIds)]
     )
-    for (const [id, scheduleId] of underWay) {
+    const [alive, underWay] = rows[0] as unknown as readonly [ReadonlyArray<string>, ReadonlyArray<string>]
+    for (const pair of underWay) {
+      const [scheduleId, id] = pair.split(" ")
       schedules.get(scheduleId as TaskScheduleId)?.underWay.add(id as TaskId)
     }
-    const tasks = yield* readTasks(
-      store,
-      yield* run(`SELECT ${store.columns} FROM ${table} t WHERE t.id = ANY($1::uuid[])`, wanted)
-    )
-    const alive = yield* run(`SELECT i.id FROM ${instances} i WHERE i.id = ANY($1::uuid[]) AND ${isAlive}`, [
-      plain([...new Set(owners)])
-    ])
+    const tasks = yield* readTasks(store, rows.flatMap(([, , ...row]) => row[0] === null ? [] : [row]))
     // What belongs to a schedule that cannot be read is left alone.
     const readable = tasks.filter((task) => task.scheduleId === undefined || schedules.has(task.scheduleId))
-    return new Work(readable, schedules, new Set(alive.map(([id]) => id as InstanceId)))
+    return new Work(readable, schedules, new Set(alive as ReadonlyArray<InstanceId>))
   })
+
+const changedColumns = "status, due_at, claimable_at, owner, token, finished_at, result, result_encoding, failure, " +
+  "skipped, attempt, started_at"
+
+/** One statement for all that is there already. */
+const update = (store: Store, run: Run, work: Work): Effect.Effect<unknown, SqlError> => {
+  const changed = work.changedTasks()
+  const updated = work.updatedSchedules()
+  if (changed.length === 0 && updated.length === 0) return Effect.void
+  const { attempts, schedules, tasks } = store.tables
+  const kinds = new Map(work.changes.map(({ kind, task }) => [task.id, kind]))
+  const started = changed.map(({ after }) =>
+    after.status === "Running" ? after.attempts[after.attempts.length - 1]?.startedAt : undefined
+  )
+  const ended = changed.flatMap(({ after, before }) => {
+    const running = before.attempts[before.attempts.length - 1]
+    const attempt = running && after.attempts[running.number - 1]
+    if (running === undefined || running.ended !== undefined || attempt?.ended === undefined) return []
+    return [{ task: after, attempt, owner: before.owner as string, token: before.token }]
+  })
+  return run(
+    `WITH u AS (
+      SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::int[], $7::bigint[],
+        $8::text[], $9::text[], $10::text[], $11::text[], $12::int[], $13::bigint[], $14::text[])
+        AS u(id, ${changedColumns}, kind)
+    ), changed AS (
+      UPDATE ${tasks} t SET (${changedColumns}) = ROW(${changedColumns.replaceAll(/\w+/g, "u.$&")})
+      FROM u WHERE t.id = u.id
+    ), updated AS (
+      UPDATE ${schedules} s SET status = n.status, revision = n.revision, cursor = n.cursor, runs = n.runs,
+        missed = n.missed
+      FROM unnest($15::uuid[], $16::text[], $17::int[], $18::bigint[], $19::bigint[], $20::bigint[])
+        AS n(id, status, revision, cursor, runs, missed) WHERE s.id = n.id
+    ), ended AS (
+      INSERT INTO ${attempts} (${attemptColumns}) SELECT * FROM unnest($21::uuid[], $22::int[], $23::int[],
+        $24::uuid[], $25::bigint[], $26::bigint[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[])
+    ) ${noteChanges(store, "kind", "u", 32)}`,
+    [
+      ...changedTasks(changed.map(({ after }) => after)),
+      plain(changed.map(({ after }) => after.attempts.length)),
+      plain(started),
+      texts(changed.map(({ after }) => kinds.get(after.id))),
+      plain(updated.map(({ id }) => id)),
+      texts(updated.map(({ status }) => status)),
+      plain(updated.map(({ revision }) => revision)),
+      plain(updated.map(({ cursor }) => cursor)),
+      plain(updated.map(({ runs }) => runs)),
+      plain(updated.map(({ missed }) => missed)),
+      ...endedAttempts(ended),
+      store.boot
+    ]
+  )
+}
 
 export const write = (store: Store, run: Run, work: Work) =>
   Effect.gen(function*() {
-    const { attempts, schedules, tasks } = store.tables
-    const changed = work.changedTasks()
-    if (changed.length > 0) {
-      const started = changed.map(({ after }) =>
-        after.status === "Running" ? after.attempts[after.attempts.length - 1]?.startedAt : undefined
-      )
-      yield* run(
-        `UPDATE ${tasks} t SET status = u.status, due_at = u.due_at, claimable_at = u.claimable_at, owner = u.owner,
-          token = u.token, attempt = u.attempt, started_at = u.started_at, finished_at = u.finished_at,
-          result = u.result, result_encoding = u.result_encoding, failure = u.failure, skipped = u.skipped
-        FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::uuid[], $6::int[], $7::bigint[],
-          $8::text[], $9::text[], $10::text[], $11::text[], $12::int[], $13::bigint[])
-          AS u(id, status, due_at, claimable_at, owner, token, finished_at, result, result_encoding, failure, skipped,
-            attempt, started_at)
-        WHERE t.id = u.id`,
-        [
-          ...changedTasks(changed.map(({ after }) => after)),
-          plain(changed.map(({ after }) => after.attempts.length)),
-          plain(started)
-        ]
-      )
-      const ended = changed.flatMap(({ after, before }) => {
-        const running = before.attempts[before.attempts.length - 1]
-        const attempt = running && after.attempts[running.number - 1]
-        if (running === undefined || running.ended !== undefined || attempt?.ended === undefined) return []
-        return [{ task: after, attempt, owner: before.owner as string, token: before.token }]
-      })
-      if (ended.length > 0) {
-        yield* run(
-          `INSERT INTO ${attempts} (${attemptColumns}) SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[],
-            $4::uuid[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])`,
-          endedAttempts(ended)
-        )
-      }
-    }
-    const updated = work.updatedSchedules()
-    if (updated.length > 0) {
-      yield* run(
-        `UPDATE ${schedules} s SET status = u.status, revision = u.revision, cursor = u.cursor, runs = u.runs,
-          missed = u.missed
-        FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[])
-          AS u(id, status, revision, cursor, runs, missed) WHERE s.id = u.id`,
-        [
-          plain(updated.map(({ id }) => id)),
-          texts(updated.map(({ status }) => status)),
-          plain(updated.map(({ revision }) => revision)),
-          plain(updated.map(({ cursor }) => cursor)),
-          plain(updated.map(({ runs }) => runs)),
-          plain(updated.map(({ missed }) => missed))
-        ]
-      )
-    }
-    if (work.changes.length > 0) {
-      yield* run(
-        `WITH t AS (SELECT * FROM unnest($1::uuid[], $2::text[]) AS u(id, kind)) ${noteChanges(store, "kind", "t", 3)}`,
-        [plain(work.changes.map(({ task }) => task.id)), texts(work.changes.map(({ kind }) => kind)), store.boot]
-      )
-    }
+    yield* update(store, run, work)
     const verdicts = work.inserts.length === 0 ? [] : yield* insertTasks(store, run, work.inserts)
     return new Map(verdicts.flatMap((verdict) => verdict._tag === "Inserted" ? [[verdict.task.id, verdict.task]] : []))
   })
@@ -205,22 +214,16 @@ export interface Done<A> {
   readonly stored: ReadonlyMap<TaskId, ScheduledTask>
 }
 
-/**
- * Carries out a piece of work and tells of its changes once it is committed.
- *
- * @param ids the Tasks it is about
- * @param owners the instances whose leases it asks for
- */
+/** Carries out a piece of work and tells of its changes once it is committed. */
 export const carryOut = <A>(
   store: Store,
-  ids: ReadonlyArray<TaskId>,
-  owners: ReadonlyArray<InstanceId>,
+  concerned: Concerned,
   decide: (work: Work) => A
 ): Effect.Effect<Done<A>, SqlError> =>
   Effect.map(
     store.db.transact((run) =>
       Effect.gen(function*() {
-        const work = yield* load(store, run, ids, owners)
+        const work = yield* load(store, run, concerned)
         const value = decide(work)
         return { work, value, stored: yield* write(store, run, work) }
       })

@@ -70,7 +70,7 @@ export const cancelWork = (
           const ids = rows.map(([id]) => id as TaskId)
           const last = ids[ids.length - 1]
           if (last === undefined) break
-          const work = yield* load(store, run, ids, [])
+          const work = yield* load(store, run, { tasks: ids, owners: [] })
           tasks.push(...cancelAll(work, now))
           yield* write(store, run, work)
           works.push(work)

@@ -1,8 +1,8 @@
 /** Start marks, ends and cancellations that concern schedules, or whose writer does not hold the Task itself. */
 import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
-import type { InstanceId, TaskId } from "../../domain/Ids.ts"
-import type { CancelledTask, ScheduledTask } from "../../domain/Task.ts"
+import type { InstanceId, TaskId, TaskScheduleId } from "../../domain/Ids.ts"
+import type { CancelledTask, ScheduledTask, Task } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { Successor } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
@@ -26,6 +26,12 @@ const withNext = <Verdict>(pending: Pending<Verdict>, stored: ReadonlyMap<TaskId
   const { next } = pending as { readonly next?: TaskId | undefined }
   return (next === undefined ? pending : { ...pending, next: stored.get(next) }) as Verdict
 }
+
+/** The schedules of Tasks; `undefined` if one of them is not known. */
+const schedulesOf = (
+  tasks: ReadonlyArray<Pick<Task, "scheduleId"> | undefined>
+): ReadonlyArray<TaskScheduleId> | undefined =>
+  tasks.includes(undefined) ? undefined : [...new Set(tasks.flatMap((task) => task?.scheduleId ?? []))]
 
 const startOne = (work: Work, { mark, now, owner }: StartRequest): Pending<StartVerdict> => {
   const task = work.task(mark.id)
@@ -55,8 +61,11 @@ export const startWithSchedules = (
   Effect.map(
     carryOut(
       store,
-      requests.map(({ mark }) => mark.id),
-      requests.map(({ owner }) => owner),
+      {
+        tasks: requests.map(({ mark }) => mark.id),
+        schedules: schedulesOf(requests.map(({ mark }) => mark.claimed)),
+        owners: requests.map(({ owner }) => owner)
+      },
       (work) => requests.map((request) => startOne(work, request))
     ),
     ({ stored, value }) => value.map((pending) => withNext<StartVerdict>(pending, stored))
@@ -80,8 +89,11 @@ export const settleWithSchedules = (
   Effect.map(
     carryOut(
       store,
-      requests.map(({ request }) => request.id),
-      requests.map(({ owner }) => owner),
+      {
+        tasks: requests.map(({ request }) => request.id),
+        schedules: schedulesOf(requests.map(({ request }) => request.running)),
+        owners: requests.map(({ owner }) => owner)
+      },
       (work) => requests.map((request) => settleOne(work, request))
     ),
     ({ stored, value }) => value.map((pending) => withNext<SettleVerdict>(pending, stored))
@@ -96,7 +108,7 @@ export const cancelOne = (
   now: EpochMillis
 ): Effect.Effect<{ readonly task: CancelledTask; readonly next: ScheduledTask | undefined } | undefined, SqlError> =>
   Effect.map(
-    carryOut(store, [id], [canceller], (work) => {
+    carryOut(store, { tasks: [id], owners: [canceller] }, (work) => {
       const task = work.task(id)
       const cancelled = task && TaskLifecycle.cancel(task, now)
       if (cancelled === undefined) return undefined
