@@ -40,6 +40,7 @@ export const InvalidInputReason = Schema.Literal(
   "IdempotencyKeyInvalid",
   "TimeoutInvalid",
   "RetryInvalid",
+  "PriorityInvalid",
   "TagsInvalid",
   "QueryInvalid",
   "CursorInvalid",

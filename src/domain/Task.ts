@@ -61,10 +61,14 @@ export interface TaskFields {
   readonly payload: string
   readonly tags: Readonly<Record<string, string>>
   readonly retry: RetryPolicy
+  /** -100 to 100, 0 by default: what has more of it starts first where not everything due can start. */
+  readonly priority: number
   /** The schedule that made it; absent for a one-shot. */
   readonly scheduleId: TaskScheduleId | undefined
   /** What made the occurrence: `schedule`, later also `manual:<id>` or `backfill:<id>`; absent for a one-shot. */
   readonly origin: string | undefined
+  /** The dead letter that this Task repeats. */
+  readonly redriveOf: TaskId | undefined
   readonly createdAt: EpochMillis
   /** The instant the rule names. */
   readonly nominalAt: EpochMillis
@@ -94,6 +98,8 @@ export interface FailedTask extends TaskFields {
   readonly status: "Failed"
   readonly finishedAt: EpochMillis
   readonly failure: TaskFailure
+  /** The Task that repeats it. */
+  readonly redrivenAs: TaskId | undefined
 }
 export interface CancelledTask extends TaskFields {
   readonly status: "Cancelled"

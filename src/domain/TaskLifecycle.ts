@@ -59,8 +59,10 @@ const fieldsOf = (task: Task): TaskFields => ({
   payload: task.payload,
   tags: task.tags,
   retry: task.retry,
+  priority: task.priority,
   scheduleId: task.scheduleId,
   origin: task.origin,
+  redriveOf: task.redriveOf,
   createdAt: task.createdAt,
   nominalAt: task.nominalAt,
   dueAt: task.dueAt,
@@ -149,7 +151,14 @@ export const settle = (
     case "Succeeded":
       return become(task, { status: "Succeeded", attempts, owner: undefined, result: to.result, finishedAt })
     case "Failed":
-      return become(task, { status: "Failed", attempts, owner: undefined, failure: to.failure, finishedAt })
+      return become(task, {
+        status: "Failed",
+        attempts,
+        owner: undefined,
+        failure: to.failure,
+        redrivenAs: undefined,
+        finishedAt
+      })
     case "Retry":
       return {
         ...task,

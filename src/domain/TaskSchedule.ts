@@ -19,6 +19,8 @@ export interface TaskSchedule {
   readonly payload: string
   readonly tags: Readonly<Record<string, string>>
   readonly retry: RetryPolicy
+  /** Of its occurrences: -100 to 100. */
+  readonly priority: number
   readonly recurrence: Recurrence
   /** How many occurrences may be started; absent: without end. */
   readonly maxRuns: number | undefined
@@ -66,8 +68,10 @@ export const occurrence = (
     payload: schedule.payload,
     tags: schedule.tags,
     retry: schedule.retry,
+    priority: schedule.priority,
     scheduleId: schedule.id,
     origin: "schedule",
+    redriveOf: undefined,
     createdAt,
     nominalAt,
     dueAt,

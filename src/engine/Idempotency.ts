@@ -105,7 +105,8 @@ export const keyOf = (
       sorted(asked.work.tags),
       sorted(asked.work.retry),
       said(asked.trigger),
-      sorted(asked.more)
+      // What is as before priorities has the digest of before.
+      sorted(asked.work.priority === 0 ? asked.more : { ...asked.more, priority: asked.work.priority })
     ])),
     (digest) => ({ key, digest })
   )

@@ -36,6 +36,11 @@ export interface WorkOptions<Payload> {
   /** Default: `EngineConfig.retry`. */
   readonly retry?: RetryOptions | undefined
   /**
+   * -100 to 100, default 0. Where not everything that is due can start, what has more of it starts first; each point is
+   * worth a second of waiting, so that what has less of it is late and not left.
+   */
+  readonly priority?: number | undefined
+  /**
    * Makes the call repeatable: the same key with the same request answers what the first call has made; with another
    * request it is an `IdempotencyConflict`. 1 to 256 characters; it outlives what it has made by a day.
    */

@@ -16,6 +16,7 @@ export interface Work {
   readonly payload: string
   readonly tags: Readonly<Record<string, string>>
   readonly retry: RetryPolicy
+  readonly priority: number
 }
 
 const noTags: Readonly<Record<string, string>> = {}
@@ -68,6 +69,17 @@ const parseWorkName = (fn: AnyLambdaFunction, name: string | undefined): Either.
     : Either.map(parseReference(fn.reference, "function"), (reference) => reference.name)
 }
 
+const parsePriority = (priority: unknown): Either.Either<number, InvalidInput> =>
+  priority === undefined || (Number.isInteger(priority) && Math.abs(priority as number) <= 100)
+    ? Either.right((priority ?? 0) as number)
+    : Either.left(
+      new InvalidInput({
+        reason: "PriorityInvalid",
+        field: "priority",
+        message: `priority: expected a whole number from -100 to 100, got ${shown(priority)}`
+      })
+    )
+
 /** Checks and completes; the errors are those of its parts. */
 export const parseWork = (
   fn: AnyLambdaFunction,
@@ -79,7 +91,14 @@ export const parseWork = (
     (name) =>
       Either.flatMap(parsePayload(fn, options), (payload) =>
         Either.flatMap(parseTags(options.tags), (tags) =>
-          Either.map(parseRetryPolicy(options.retry, defaultRetry), (retry) => ({ name, payload, tags, retry }))))
+          Either.flatMap(parsePriority(options.priority), (priority) =>
+            Either.map(parseRetryPolicy(options.retry, defaultRetry), (retry) => ({
+              name,
+              payload,
+              tags,
+              retry,
+              priority
+            })))))
   )
 
 /** Checks `maxRuns`: absent, or a whole number of at least 1. */

@@ -46,7 +46,9 @@ interface ScheduleEntry {
 }
 
 const isDueBefore = (left: ScheduledTask, right: ScheduledTask): boolean =>
-  left.claimableAt < right.claimableAt || (left.claimableAt === right.claimableAt && left.id < right.id)
+  left.claimableAt !== right.claimableAt
+    ? left.claimableAt < right.claimableAt
+    : left.dueAt < right.dueAt || (left.dueAt === right.dueAt && left.id < right.id)
 
 export class MemoryStore {
   readonly tasks = new NewestFirst<TaskId, Task>()

@@ -25,16 +25,16 @@ const unclaimed = "t.owner IS NULL AND t.finished_at IS NULL AND t.status = 'Sch
 const statement = (store: Store, excludes: boolean): string => {
   const { instances, tasks } = store.tables
   return `WITH due AS MATERIALIZED (
-      SELECT t.ctid, t.id, t.claimable_at, t.schedule_id IS NULL AND t.attempt = 0 AND t.claimable_at <= $2 AS startable
+      SELECT t.ctid, t.id, t.claimable_at, t.due_at, t.schedule_id IS NULL AND t.attempt = 0 AND t.claimable_at <= $2 AS startable
       FROM ${tasks} t
       WHERE ${unclaimed} AND t.claimable_at <= $3 ${excludes ? "AND t.function_name <> ALL($7::text[])" : ""}
         AND EXISTS (SELECT 1 FROM ${instances} i WHERE i.id = $1 AND ${isAlive})
-      ORDER BY t.claimable_at, t.id LIMIT $4 FOR UPDATE SKIP LOCKED
+      ORDER BY t.claimable_at, t.due_at, t.id LIMIT $4 FOR UPDATE SKIP LOCKED
     ), numbered AS (
       SELECT ctid, startable AND count(*) FILTER (WHERE startable)
-        OVER (ORDER BY claimable_at, id ROWS UNBOUNDED PRECEDING) <= $5 AS starts FROM due
+        OVER (ORDER BY claimable_at, due_at, id ROWS UNBOUNDED PRECEDING) <= $5 AS starts FROM due
     ), last AS (
-      SELECT id, claimable_at FROM due ORDER BY claimable_at DESC, id DESC LIMIT 1
+      SELECT id, claimable_at, due_at FROM due ORDER BY claimable_at DESC, due_at DESC, id DESC LIMIT 1
     ), t AS (
       UPDATE ${tasks} t SET owner = $1, token = t.token + 1,
         status = CASE WHEN n.starts THEN 'Running' ELSE t.status END,
@@ -51,10 +51,11 @@ const statement = (store: Store, excludes: boolean): string => {
   }
     FROM (SELECT (
       SELECT t.claimable_at FROM ${tasks} t
-      WHERE ${unclaimed} AND (t.claimable_at, t.id) >
-        (COALESCE((SELECT claimable_at FROM last), ${-never}), COALESCE((SELECT id FROM last), '${leastId}'))
-      ORDER BY t.claimable_at, t.id LIMIT 1
-    ) AS at) next LEFT JOIN t ON true ORDER BY t.claimable_at, t.id`
+      WHERE ${unclaimed} AND (t.claimable_at, t.due_at, t.id) >
+        (COALESCE((SELECT claimable_at FROM last), ${-never}), COALESCE((SELECT due_at FROM last), ${-never}),
+          COALESCE((SELECT id FROM last), '${leastId}'))
+      ORDER BY t.claimable_at, t.due_at, t.id LIMIT 1
+    ) AS at) next LEFT JOIN t ON true ORDER BY t.claimable_at, t.due_at, t.id`
 }
 
 /** Rows that cannot be read are given back as they were, and never become due again by themselves. */

@@ -42,13 +42,13 @@ const insertRows = (
   Effect.map(
     run(
       `INSERT INTO ${store.tables.schedules} (id, v, name, function_name, function, payload, tags, retry, recurrence,
-        max_runs, created_at, status, revision, cursor, runs, missed)
+        max_runs, created_at, status, revision, cursor, runs, missed, priority)
       SELECT id, ${rowVersion}, name, function_name, function, payload, tags, retry, recurrence, max_runs, created_at,
-        status, revision, cursor, runs, missed
+        status, revision, cursor, runs, missed, priority
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[],
-        $9::bigint[], $10::bigint[], $11::text[], $12::int[], $13::bigint[], $14::bigint[], $15::bigint[])
+        $9::bigint[], $10::bigint[], $11::text[], $12::int[], $13::bigint[], $14::bigint[], $15::bigint[], $16::smallint[])
         AS u(id, name, function_name, function, payload, tags, retry, recurrence, max_runs, created_at, status, revision,
-          cursor, runs, missed)
+          cursor, runs, missed, priority)
       ON CONFLICT DO NOTHING RETURNING id`,
       [
         plain(schedules.map(({ id }) => id)),
@@ -65,7 +65,8 @@ const insertRows = (
         plain(schedules.map(({ revision }) => revision)),
         plain(schedules.map(({ cursor }) => cursor)),
         plain(schedules.map(({ runs }) => runs)),
-        plain(schedules.map(({ missed }) => missed))
+        plain(schedules.map(({ missed }) => missed)),
+        plain(schedules.map(({ priority }) => priority))
       ]
     ),
     (rows) => new Set(rows.map(([id]) => id as TaskScheduleId))

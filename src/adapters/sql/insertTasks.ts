@@ -39,15 +39,16 @@ const insertRows = (
   const statement = `WITH input AS (
       SELECT u.*, i.id AS claims FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[],
         $7::text[], $8::uuid[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::uuid[],
-        $15::int[])
+        $15::int[], $17::smallint[], $18::uuid[])
         AS u(id, name, function_name, function, payload, tags, retry, schedule_id, origin, created_at, nominal_at,
-          due_at, claimable_at, claimer, token)
+          due_at, claimable_at, claimer, token, priority, redrive_of)
       LEFT JOIN ${instances} i ON i.id = u.claimer AND ${isAlive}
     ), stored AS (
       INSERT INTO ${table} (id, v, status, name, function_name, function, payload, tags, retry, schedule_id, origin,
-        created_at, nominal_at, due_at, claimable_at, owner, token, attempt)
+        created_at, nominal_at, due_at, claimable_at, owner, token, attempt, priority, redrive_of)
       SELECT id, ${rowVersion}, 'Scheduled', name, function_name, function, payload, tags, retry, schedule_id, origin,
-        created_at, nominal_at, due_at, claimable_at, claims, token + (claims IS NOT NULL)::int, 0 FROM input
+        created_at, nominal_at, due_at, claimable_at, claims, token + (claims IS NOT NULL)::int, 0, priority, redrive_of
+      FROM input
       ON CONFLICT DO NOTHING RETURNING id, owner, token
     ), noted AS (${noteChanges(store, "'scheduled'", "stored", 16)})
     SELECT id, owner, token FROM stored`
@@ -67,7 +68,9 @@ const insertRows = (
     plain(tasks.map((task) => task.claimableAt)),
     plain(requests.map(({ claimer }) => claimer)),
     plain(tasks.map((task) => task.token)),
-    store.boot
+    store.boot,
+    plain(tasks.map((task) => task.priority)),
+    plain(tasks.map((task) => task.redriveOf))
   ]
   return Effect.map(run(statement, params), (rows) => {
     const stored = new Map<TaskId, { readonly owner: InstanceId | null; readonly token: number }>()

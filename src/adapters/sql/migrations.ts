@@ -128,6 +128,39 @@ const first = (schema: string): ReadonlyArray<string> => [
   )`
 ]
 
+/** Priorities, lanes, dead letters that are repeated, and what instances agree on about functions. */
+const second = (schema: string): ReadonlyArray<string> => [
+  `ALTER TABLE ${table(schema, "tasks")}
+    ADD COLUMN priority smallint NOT NULL DEFAULT 0,
+    ADD COLUMN redrive_of uuid,
+    ADD COLUMN redriven_as uuid`,
+  `ALTER TABLE ${table(schema, "task_schedules")} ADD COLUMN priority smallint NOT NULL DEFAULT 0`,
+  // Steps from lane to lane, however much one of them holds.
+  `CREATE INDEX tasks_lanes ON ${table(schema, "tasks")} (priority, function_name, claimable_at, due_at, id)
+    WHERE owner IS NULL AND finished_at IS NULL`,
+  // What has waited for one instant together goes on in the order in which it was due.
+  `CREATE INDEX tasks_next ON ${table(schema, "tasks")} (claimable_at, due_at, id)
+    WHERE owner IS NULL AND finished_at IS NULL`,
+  `DROP INDEX ${table(schema, "tasks_claimable")}`,
+  // What is known of a function, or of all (name ''): its breaker, its cap.
+  `CREATE TABLE ${table(schema, "controls")} (
+    kind text NOT NULL,
+    name text NOT NULL,
+    state text NOT NULL,
+    revision bigint NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (kind, name)
+  )`,
+  // Who runs under a cap. One counts as long as the Task runs under this owner's living lease.
+  `CREATE TABLE ${table(schema, "permits")} (
+    name text NOT NULL,
+    task_id uuid NOT NULL,
+    owner uuid NOT NULL,
+    PRIMARY KEY (name, task_id)
+  )`
+]
+
 export const migrations: ReadonlyArray<Migration> = [
-  { version: 1, readableFrom: 1, statements: first }
+  { version: 1, readableFrom: 1, statements: first },
+  { version: 2, readableFrom: 1, statements: second }
 ]

@@ -26,7 +26,7 @@ export const rowVersion = 1
 export const taskColumns = (attempts: string): string =>
   "t.id, t.v, t.status, t.name, t.function_name, t.function, t.payload, t.tags::text, t.retry, t.schedule_id, " +
   "t.origin, t.created_at, t.nominal_at, t.due_at, t.claimable_at, t.owner, t.token, t.attempt, t.started_at, " +
-  "t.finished_at, t.result, t.result_encoding, t.failure, t.skipped, " +
+  "t.finished_at, t.result, t.result_encoding, t.failure, t.skipped, t.priority, t.redrive_of, t.redriven_as, " +
   // One that has not begun, or is in its first attempt, has no history to be read.
   "CASE WHEN t.attempt > 1 OR (t.attempt = 1 AND t.started_at IS NULL) THEN (SELECT json_agg(json_build_array(" +
   "a.number, a.started_at, a.ended_at, a.outcome, a.error, a.request_id, a.executed_version, a.log_tail) " +
@@ -122,15 +122,17 @@ export const decodeTask = (row: Row): Task => {
     payload: row[6] as string,
     tags: decodeTags(row[7] as string | null),
     retry: decodeRetry(row[8] as string),
+    priority: integer(row[24], "priority"),
     scheduleId: optional<TaskScheduleId>(row[9]),
     origin: optional<string>(row[10]),
+    redriveOf: optional<TaskId>(row[25]),
     createdAt: integer(row[11], "created_at"),
     nominalAt: integer(row[12], "nominal_at"),
     dueAt: integer(row[13], "due_at"),
     claimableAt: integer(row[14], "claimable_at"),
     owner: optional<InstanceId>(row[15]),
     token: integer(row[16], "token"),
-    attempts: decodeAttempts(row[24], attempt, row[18])
+    attempts: decodeAttempts(row[27], attempt, row[18])
   }
   const finishedAt = () => integer(row[19], "finished_at")
   switch (fields.status) {
@@ -146,7 +148,8 @@ export const decodeTask = (row: Row): Task => {
         ...fields,
         status: "Failed",
         finishedAt: finishedAt(),
-        failure: decodeFailure(required(row[22] as string | null, "failure"))
+        failure: decodeFailure(required(row[22] as string | null, "failure")),
+        redrivenAs: optional<TaskId>(row[26])
       }
     case "Cancelled":
       return { ...fields, status: "Cancelled", finishedAt: finishedAt() }
@@ -176,7 +179,7 @@ export const changingColumns = (task: Task) => ({
 
 /** The columns of a schedule, in the order in which `decodeSchedule` takes them. */
 export const scheduleColumns = "s.id, s.v, s.name, s.function_name, s.function, s.payload, s.tags::text, s.retry, " +
-  "s.recurrence, s.max_runs, s.created_at, s.status, s.revision, s.cursor, s.runs, s.missed"
+  "s.recurrence, s.max_runs, s.created_at, s.status, s.revision, s.cursor, s.runs, s.missed, s.priority"
 
 const scheduleStatuses: ReadonlySet<unknown> = new Set(
   ["Active", "Completed", "Cancelled"] satisfies Array<TaskScheduleStatus>
@@ -197,6 +200,7 @@ export const decodeSchedule = (row: Row): TaskSchedule => {
     payload: row[5] as string,
     tags: decodeTags(row[6] as string | null),
     retry: decodeRetry(row[7] as string),
+    priority: integer(row[16], "priority"),
     recurrence: decodeRecurrence(row[8] as string),
     maxRuns: row[9] === null ? undefined : integer(row[9], "max_runs"),
     createdAt: integer(row[10], "created_at"),

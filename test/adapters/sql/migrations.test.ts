@@ -149,7 +149,7 @@ describe("migrations", () => {
         yield* query(
           `ALTER TABLE "${schema}"."${
             String(table)
-          }" ADD COLUMN priority smallint NOT NULL DEFAULT 0, ADD COLUMN more text`
+          }" ADD COLUMN urgency smallint NOT NULL DEFAULT 0, ADD COLUMN more text`
         )
       }
       yield* query(`CREATE TABLE "${schema}".controls (name text)`)

@@ -118,9 +118,9 @@ const endAll = (store: Store, tasks: ReadonlyArray<RunningTask>) =>
 
 /** Each piece of work, and the index by which it must find its Tasks. */
 const works: Readonly<Record<string, readonly [index: string, (store: Store) => Effect.Effect<unknown, unknown>]>> = {
-  "a claim": ["tasks_claimable", (store) => claimTasks(store, claim)],
+  "a claim": ["tasks_next", (store) => claimTasks(store, claim)],
   "a claim without some functions": [
-    "tasks_claimable",
+    "tasks_next",
     (store) => claimTasks(store, { ...claim, excludeFunctions: ["fn1", "fn2"] })
   ],
   "1,000 start marks": ["tasks_pkey", (store) => markAll(store, held)],
@@ -142,7 +142,7 @@ const works: Readonly<Record<string, readonly [index: string, (store: Store) => 
     "tasks_occurrence",
     (store) => reading.listTasks(store, { scheduleId: aScheduleId() }, { limit: 100 })
   ],
-  "a backlog": ["tasks_claimable", (store) => reading.backlog(store, t0)],
+  "a backlog": ["tasks_next", (store) => reading.backlog(store, t0)],
   "a pruning": [
     "tasks_finished",
     (store) => pruneTasks(store, { now: t0 + hour, maxAge: 1_000, maxCount: 100, limit: 1_000 })
