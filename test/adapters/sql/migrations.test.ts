@@ -152,7 +152,7 @@ describe("migrations", () => {
           }" ADD COLUMN urgency smallint NOT NULL DEFAULT 0, ADD COLUMN more text`
         )
       }
-      yield* query(`CREATE TABLE "${schema}".controls (name text)`)
+      yield* query(`CREATE TABLE "${schema}".of_the_newer (name text)`)
       yield* withStore(storeIn(schema), aWholeLife)
       expect(yield* versionsOf(schema)).toEqual([...migrations.map(({ version }) => version), 99])
     }))

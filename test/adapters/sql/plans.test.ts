@@ -169,7 +169,12 @@ const explaining = (
   return {
     plans,
     store: {
-      db: { run: explain, runApart: explain, transact: (body) => body(explain), inTransaction: (_, otherwise) => otherwise },
+      db: {
+        run: explain,
+        runApart: explain,
+        transact: (body) => body(explain),
+        inTransaction: (_, otherwise) => otherwise
+      },
       schema,
       tables,
       columns: columnsOf(tables),
