@@ -1,6 +1,7 @@
 /**
- * What this instance has claimed and not yet started: a heap with one timer. What is due starts as soon as a slot is
- * free, in order of `dueAt`; nothing starts early.
+ * What this instance has claimed and not yet started: a heap with one timer for what is not due, and a lane for each
+ * function for what is. What is due starts as soon as a slot is free and its function may; of several functions the one
+ * that has the least of the slots comes first, so that none starves another. Nothing starts early.
  */
 import type { Clock, Scope } from "effect"
 import { Duration, Effect, Exit, Fiber, Runtime } from "effect"
@@ -12,6 +13,7 @@ import type { ClaimedTask } from "../ports/TaskRepository.ts"
 import { longestHeldPayload } from "../ports/TaskRepository.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
+import { Lane } from "./Lane.ts"
 import { leanRuntime } from "./leanRuntime.ts"
 
 export interface NearFuture {
@@ -27,6 +29,12 @@ export interface NearFuture {
   readonly waiting: () => number
   /** How many could start at once. */
   readonly slots: () => number
+  /** Functions of which no more should be claimed: they hold enough here for now. */
+  readonly full: () => ReadonlyArray<string>
+  /** Functions that have about as many slots as they should have, or more. */
+  readonly served: () => ReadonlyArray<string>
+  /** Something that the gate has closed may be open again. */
+  readonly reopened: () => void
   /** What waits here or runs. */
   readonly known: () => Set<TaskId>
   /** How many have been started and not ended. */
@@ -37,6 +45,8 @@ export interface NearFuture {
   readonly close: Effect.Effect<void>
   /** Takes out what has not been started. */
   readonly takeUnstarted: Effect.Effect<ReadonlyArray<ClaimedTask>>
+  /** Takes out what of a function has not been started, as far as `takes` says so. */
+  readonly takeOf: (functionName: string, takes: (task: ClaimedTask) => boolean) => ReadonlyArray<ClaimedTask>
   /** Waits until nothing runs. */
   readonly drained: Effect.Effect<void>
   readonly interruptAll: Effect.Effect<void>
@@ -50,6 +60,26 @@ const bytesOf = (task: ClaimedTask): number => taskBytes + (task.payload?.length
 const isDueBefore = (left: ClaimedTask, right: ClaimedTask): boolean =>
   left.dueAt < right.dueAt || (left.dueAt === right.dueAt && left.id < right.id)
 
+/** What a blocked function may hold here: enough to go on with at once. */
+const heldWhileBlocked = 100
+
+/** The share of all places that one function may take, so that there are some left for others. */
+const mostOfTheRoom = 0.8
+
+/** Says what may start: limits, caps and breakers. */
+export interface StartGate {
+  /** How many may run in this process at once. */
+  readonly slots: () => number
+  /**
+   * When the next Task of a function may start: not later than `now` if it may at once, `Infinity` if `reopened` tells.
+   *
+   * @param running how many of it run here
+   */
+  readonly opensAt: (functionName: string, running: number, now: EpochMillis) => EpochMillis
+  /** One of it starts. */
+  readonly onStart: (functionName: string, now: EpochMillis) => void
+}
+
 /** An invocation that has just begun still has a few steps before anything is sent: none of them may come later. */
 const turnsToNotice = 16
 
@@ -60,21 +90,27 @@ const takeTurn = (turn: number) => Effect.as(Effect.yieldNow(), turn + 1)
  * @param isShared the store gives a payload back with the start mark: long ones need not be held
  * @param run one Task, from its start mark to its settlement; must not fail
  * @param runStarted the same from behind the start mark
- * @param onRoom called when claims may have left the heap, or a slot has become free
+ * @param onRoom called when claims may have left, or a slot has become free
  */
 export const makeNearFuture = (needs: {
   readonly config: EngineSettings
   readonly clock: Clock.Clock
   readonly lead: Millis
   readonly isShared: boolean
+  readonly gate: StartGate
   readonly run: (task: ClaimedTask) => Effect.Effect<void>
   readonly runStarted: (task: RunningTask) => Effect.Effect<void>
   readonly onRoom: () => void
 }): Effect.Effect<NearFuture, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { clock, config, isShared, lead, onRoom, run, runStarted } = needs
+    const { clock, config, gate, isShared, lead, onRoom, run, runStarted } = needs
     const runFork = Runtime.runFork(leanRuntime(yield* Effect.runtime()))
-    const waiting = new Heap<ClaimedTask>(isDueBefore)
+    /** What is not due yet ... */
+    const future = new Heap<ClaimedTask>(isDueBefore)
+    /** ... and what is, by function: those that hold or run something. */
+    const lanes = new Map<string, Lane>()
+    const readyLanes = new Set<Lane>()
+    let ready = 0
     let waitingBytes = 0
     const runs = new Map<TaskId, Fiber.RuntimeFiber<void>>()
     let running = 0
@@ -99,8 +135,25 @@ export const makeNearFuture = (needs: {
       timer = runFork(Effect.zipRight(sleep, wake))
     }
 
-    const ended = (id: TaskId, fiber: Fiber.RuntimeFiber<void>) => {
+    const laneOf = (name: string): Lane => {
+      const known = lanes.get(name)
+      if (known !== undefined) return known
+      const lane = new Lane(name)
+      lanes.set(name, lane)
+      return lane
+    }
+
+    const forget = (lane: Lane) => {
+      if (lane.waiting === 0 && lane.running === 0) lanes.delete(lane.name)
+    }
+
+    const freeSlots = () => gate.slots() - running - reservedSlots
+    const slots = () => closed ? 0 : Math.max(0, freeSlots())
+
+    const ended = (id: TaskId, fiber: Fiber.RuntimeFiber<void>, lane: Lane) => {
       running--
+      lane.running--
+      forget(lane)
       engineMetrics.running(-1)
       // A retry without delay has begun under the same id before the run before it came to its end.
       if (runs.get(id) === fiber) runs.delete(id)
@@ -112,37 +165,96 @@ export const makeNearFuture = (needs: {
       pump()
     }
 
-    const slots = () => closed ? 0 : Math.max(0, config.concurrency - running - reservedSlots)
-
-    const launch = (id: TaskId, work: Effect.Effect<void>) => {
+    const launch = (id: TaskId, lane: Lane, work: Effect.Effect<void>, now: EpochMillis) => {
       running++
+      lane.running++
+      gate.onStart(lane.name, now)
       engineMetrics.running(1)
       const fiber = runFork(work)
       if (fiber.unsafePoll() === null) {
         runs.set(id, fiber)
-        fiber.addObserver(() => ended(id, fiber))
-      } else ended(id, fiber)
+        fiber.addObserver(() => ended(id, fiber, lane))
+      } else ended(id, fiber, lane)
+    }
+
+    const left = (task: ClaimedTask, lane: Lane) => {
+      lane.waiting--
+      waitingBytes -= bytesOf(task)
+    }
+
+    /** Moves what has fallen due to its lane; answers when the next does. */
+    const moveDue = (now: EpochMillis): EpochMillis => {
+      for (let first = future.first; first !== undefined; first = future.first) {
+        if (first.dueAt - lead > now) return first.dueAt - lead
+        future.pop()
+        const lane = laneOf(first.function.name)
+        lane.ready.push(first)
+        readyLanes.add(lane)
+        ready++
+      }
+      return Infinity
+    }
+
+    /** The lane whose turn it is: that with the least of its share, if there are not slots for all. */
+    const nextLane = (free: number, now: EpochMillis): Lane | undefined => {
+      let next: Lane | undefined
+      for (const lane of readyLanes) {
+        if (next !== undefined && !lane.isNextBefore(next)) continue
+        const opensAt = gate.opensAt(lane.name, lane.running, now)
+        if (opensAt <= now) {
+          next = lane
+          if (free >= ready) break
+        } else if (opensAt < Infinity) arm(opensAt, now)
+      }
+      return next
     }
 
     /** Starts what is due while slots are free. A run that ends at once comes back here: it must not recurse. */
     const pump = () => {
       if (pumping || closed) return
       pumping = true
+      let next = Infinity
       for (;;) {
-        const first = waiting.first
-        if (first === undefined || running + reservedSlots >= config.concurrency) break
         const now = clock.unsafeCurrentTimeMillis()
-        if (first.dueAt - lead > now) {
-          arm(first.dueAt - lead, now)
+        next = moveDue(now)
+        const free = freeSlots()
+        const lane = ready === 0 || free <= 0 ? undefined : nextLane(free, now)
+        if (lane === undefined) {
+          if (next < Infinity) arm(next, now)
           break
         }
-        waiting.pop()
-        waitingBytes -= bytesOf(first)
-        launch(first.id, run(first))
+        const task = lane.ready.pop() as ClaimedTask
+        if (lane.ready.size === 0) readyLanes.delete(lane)
+        ready--
+        left(task, lane)
+        launch(task.id, lane, run(task), now)
       }
       pumping = false
       onRoom()
     }
+
+    /** Takes out what `takes` says, of all that waits. */
+    const take = (takes: (task: ClaimedTask) => boolean): ReadonlyArray<ClaimedTask> => {
+      const taken: Array<ClaimedTask> = []
+      const stays = (task: ClaimedTask) => {
+        if (!takes(task)) return true
+        taken.push(task)
+        left(task, laneOf(task.function.name))
+        return false
+      }
+      future.retain(stays)
+      for (const lane of readyLanes) {
+        const before = lane.ready.size
+        lane.ready.retain(stays)
+        ready -= before - lane.ready.size
+        if (lane.ready.size === 0) readyLanes.delete(lane)
+      }
+      for (const lane of lanes.values()) forget(lane)
+      return taken
+    }
+
+    const names = (which: (lane: Lane) => boolean): ReadonlyArray<string> =>
+      Array.from(lanes.values()).filter(which).map(({ name }) => name)
 
     const interruptAll = Effect.suspend(() => Fiber.interruptAll([...runs.values()]))
     yield* Effect.addFinalizer(() => timer === undefined ? Effect.void : Fiber.interrupt(timer))
@@ -151,7 +263,8 @@ export const makeNearFuture = (needs: {
       offer: (task) => {
         const isHeavy = isShared && task.payload !== undefined && task.payload.length > longestHeldPayload
         const held = isHeavy ? { ...task, payload: undefined } : task
-        waiting.push(held)
+        future.push(held)
+        laneOf(held.function.name).waiting++
         waitingBytes += bytesOf(held)
         pump()
       },
@@ -162,15 +275,31 @@ export const makeNearFuture = (needs: {
       },
       beginReserved: (reserved, started) => {
         reservedSlots -= reserved
-        for (const task of started) launch(task.id, runStarted(task))
+        const now = clock.unsafeCurrentTimeMillis()
+        for (const task of started) launch(task.id, laneOf(task.function.name), runStarted(task), now)
         pump()
       },
-      room: () => closed || waitingBytes >= config.nearFutureBytes ? 0 : config.nearFutureCapacity - waiting.size,
-      waiting: () => waiting.size,
+      room: () =>
+        closed || waitingBytes >= config.nearFutureBytes ? 0 : config.nearFutureCapacity - future.size - ready,
+      waiting: () => future.size + ready,
       slots,
+      full: () => {
+        const now = clock.unsafeCurrentTimeMillis()
+        const most = Math.max(1, config.nearFutureCapacity * mostOfTheRoom)
+        return names((lane) =>
+          lane.waiting >= most ||
+          (lane.waiting >= heldWhileBlocked && gate.opensAt(lane.name, lane.running, now) > now)
+        )
+      },
+      served: () => {
+        const busy = names(({ running }) => running > 0).length
+        return names(({ running }) => running > 0 && running * 2 * busy >= gate.slots())
+      },
+      reopened: () => pump(),
       known: () => {
         const ids = new Set(runs.keys())
-        for (const task of waiting.values()) ids.add(task.id)
+        for (const task of future.values()) ids.add(task.id)
+        for (const lane of readyLanes) for (const task of lane.ready.values()) ids.add(task.id)
         return ids
       },
       running: () => running,
@@ -186,12 +315,8 @@ export const makeNearFuture = (needs: {
       close: Effect.sync(() => {
         closed = true
       }),
-      takeUnstarted: Effect.sync(() => {
-        const left = waiting.values().slice()
-        waiting.retain(() => false)
-        waitingBytes = 0
-        return left
-      }),
+      takeUnstarted: Effect.sync(() => take(() => true)),
+      takeOf: (functionName, takes) => take((task) => task.function.name === functionName && takes(task)),
       drained: Effect.async<void>((resume) => {
         if (running === 0) resume(Exit.void)
         else onDrained.push(() => resume(Exit.void))

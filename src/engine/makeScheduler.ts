@@ -163,6 +163,7 @@ export const makeScheduler: Effect.Effect<
     clock,
     lead,
     isShared: repository.shared,
+    gate: { slots: () => config.concurrency, opensAt: () => -Infinity, onStart: () => {} },
     run: runner.run,
     runStarted: runner.runStarted,
     onRoom: () => dispatcher.noteRoom()

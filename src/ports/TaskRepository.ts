@@ -74,8 +74,31 @@ export interface ClaimRequest {
   readonly limit: number
   /** How many one-shots that are due for the first time may be marked as started by the claim itself; default: none. */
   readonly start?: number | undefined
-  /** Names of functions that must not be claimed now: capped, or their breaker is open. */
+  /** Functions of which the claim marks none as started: something has to be asked for first; default: none. */
+  readonly unstartable?: ReadonlyArray<string> | undefined
+  /**
+   * Functions that are passed over, so that others get their turn. Then the limit is shared evenly between the lanes that
+   * are left, each a priority of a function, at least one of each, the highest priorities first.
+   */
   readonly excludeFunctions: ReadonlyArray<string>
+}
+
+/** What is due of a function, and held by nobody, is to wait: its function is throttled, capped, or broken. */
+export interface DeferRequest {
+  readonly functionName: string
+  readonly now: EpochMillis
+  /** Until when the first of them waits ... */
+  readonly from: EpochMillis
+  /** ... and by how many milliseconds longer each further one. */
+  readonly step: Millis
+  readonly limit: number
+}
+
+/** What waits longer than it is due need not any more: the first of a function. */
+export interface RecallRequest {
+  readonly functionName: string
+  readonly now: EpochMillis
+  readonly limit: number
 }
 
 /**
@@ -86,7 +109,7 @@ export type ClaimedTask = Omit<ScheduledTask, "payload"> & { readonly payload: s
 export interface Claimed {
   /** In the order in which they are due; those that are `Running` carry their start mark already. */
   readonly tasks: ReadonlyArray<ClaimedTask | RunningTask>
-  /** When the earliest Task that is still unclaimed becomes claimable; `undefined` when there is none. */
+  /** When the earliest Task that is still unclaimed becomes claimable; `undefined` when there is none, or functions were excluded. */
   readonly nextAt: EpochMillis | undefined
 }
 
@@ -282,6 +305,12 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
 
   /** Gives claimed Tasks back that have not started; those that are no longer the caller's are passed over. */
   readonly release: (lease: Lease, tasks: ReadonlyArray<Held>, claimableAt: EpochMillis) => Io<void>
+
+  /** Answers how many now wait. */
+  readonly defer: (request: DeferRequest) => Io<number>
+
+  /** Answers how many are claimable again. */
+  readonly recall: (request: RecallRequest) => Io<number>
 
   /** Cancels what is live; once it has answered, no start mark is accepted any more for what it cancelled. */
   readonly cancel: (lease: Lease, target: CancelTarget, now: EpochMillis) => Io<Cancelled>

@@ -20,6 +20,7 @@ import type {
   Claimed,
   ClaimOnInsert,
   ClaimRequest,
+  DeferRequest,
   Heartbeat,
   Held,
   IdempotencyKey,
@@ -28,6 +29,7 @@ import type {
   Lease,
   PruneRequest,
   Reaped,
+  RecallRequest,
   SettleRequest,
   SettleVerdict,
   StartMark,
@@ -49,6 +51,12 @@ const isDueBefore = (left: ScheduledTask, right: ScheduledTask): boolean =>
   left.claimableAt !== right.claimableAt
     ? left.claimableAt < right.claimableAt
     : left.dueAt < right.dueAt || (left.dueAt === right.dueAt && left.id < right.id)
+
+const byTurn = (left: ScheduledTask, right: ScheduledTask): number => isDueBefore(left, right) ? -1 : 1
+
+const isLaneBefore = (left: ScheduledTask | undefined, right: ScheduledTask | undefined): boolean =>
+  left === undefined || right === undefined || left.priority > right.priority ||
+  (left.priority === right.priority && left.function.name < right.function.name)
 
 export class MemoryStore {
   readonly tasks = new NewestFirst<TaskId, Task>()
@@ -122,21 +130,14 @@ export class MemoryStore {
   }
 
   claimDue(request: ClaimRequest): Claimed {
-    const until = request.now + request.ahead
+    const due = request.excludeFunctions.length > 0 ? this.dueByLane(request) : this.dueByTime(request)
     const tasks: Array<ScheduledTask | RunningTask> = []
     let startable = request.start ?? 0
-    const excluded: Array<ScheduledTask> = []
-    for (let next = this.firstUnowned(); next !== undefined; next = this.firstUnowned()) {
-      if (next.claimableAt > until || tasks.length >= request.limit) break
-      this.unowned.pop()
-      if (request.excludeFunctions.includes(next.function.name)) {
-        excluded.push(next)
-        continue
-      }
+    for (const next of due) {
       const claimed = TaskLifecycle.claim(next, request.lease.instanceId)
       if (claimed === undefined) continue
       const isStartable = claimed.claimableAt <= request.now && claimed.scheduleId === undefined &&
-        claimed.attempts.length === 0
+        claimed.attempts.length === 0 && request.unstartable?.includes(claimed.function.name) !== true
       const started = startable > 0 && isStartable
         ? TaskLifecycle.start(claimed, request.lease.instanceId, claimed.token, request.now)
         : undefined
@@ -144,8 +145,61 @@ export class MemoryStore {
       this.put(started ?? claimed, started && "started")
       tasks.push(started ?? claimed)
     }
-    for (const task of excluded) this.unowned.push(task)
-    return { tasks, nextAt: this.firstUnowned()?.claimableAt }
+    return {
+      tasks,
+      nextAt: request.excludeFunctions.length > 0 ? undefined : this.firstUnowned()?.claimableAt
+    }
+  }
+
+  private *dueByTime({ ahead, limit, now }: ClaimRequest): Iterable<ScheduledTask> {
+    for (let count = 0; count < limit; count++) {
+      const next = this.firstUnowned()
+      if (next === undefined || next.claimableAt > now + ahead) return
+      this.unowned.pop()
+      yield next
+    }
+  }
+
+  private dueByLane({ ahead, excludeFunctions, limit, now }: ClaimRequest): ReadonlyArray<ScheduledTask> {
+    const lanes = new Map<string, Array<ScheduledTask>>()
+    for (const task of this.unowned.values()) {
+      if (this.tasks.get(task.id) !== task || excludeFunctions.includes(task.function.name)) continue
+      const key = `${task.priority} ${task.function.name}`
+      const lane = lanes.get(key)
+      if (lane === undefined) lanes.set(key, [task])
+      else lane.push(task)
+    }
+    const each = Math.max(1, Math.floor(limit / lanes.size))
+    const chosen = [...lanes.values()].sort(([left], [right]) => isLaneBefore(left, right) ? -1 : 1).slice(0, limit)
+    const due = chosen.flatMap((lane) =>
+      lane.filter((task) => task.claimableAt <= now + ahead).sort(byTurn).slice(0, each)
+    ).sort(byTurn)
+    this.noteStale(due.length)
+    return due
+  }
+
+  /** Nobody's Tasks of a function, in the order in which they are to run. */
+  private unownedOf(functionName: string, limit: number, matches: (task: ScheduledTask) => boolean) {
+    return this.unowned.values()
+      .filter((task) => task.function.name === functionName && this.tasks.get(task.id) === task && matches(task))
+      .sort((left, right) => right.priority - left.priority || byTurn(left, right))
+      .slice(0, limit)
+  }
+
+  defer({ from, functionName, limit, now, step }: DeferRequest): number {
+    const found = this.unownedOf(functionName, limit, (task) => task.claimableAt <= now)
+    for (const [place, task] of found.entries()) {
+      this.put({ ...task, claimableAt: from + Math.round(place * step) }, undefined)
+    }
+    this.noteStale(found.length)
+    return found.length
+  }
+
+  recall({ functionName, limit, now }: RecallRequest): number {
+    const found = this.unownedOf(functionName, limit, (task) => task.claimableAt > now && task.dueAt <= now)
+    for (const task of found) this.put({ ...task, claimableAt: now }, undefined)
+    this.noteStale(found.length)
+    return found.length
   }
 
   start(lease: Lease, mark: StartMark, now: EpochMillis): StartVerdict {
@@ -338,8 +392,8 @@ export class MemoryStore {
   }
 
   /** Cancelled far-future Tasks must not fill the heap until they would have been due. */
-  private noteStale(): void {
-    this.stale++
+  private noteStale(count = 1): void {
+    this.stale += count
     if (this.stale > 1_024 && this.stale * 2 > this.unowned.size) {
       this.unowned.retain((task) => this.tasks.get(task.id) === task)
       this.stale = 0

@@ -101,6 +101,9 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
     settle: (lease, settlements) =>
       transact((store) => settlements.map((settlement) => store.settle(lease, settlement))),
 
+    defer: (request) => transact((store) => store.defer(request)),
+    recall: (request) => transact((store) => store.recall(request)),
+
     release: (lease, tasks, claimableAt) =>
       transact((store) => tasks.forEach(({ id, token }) => store.release(lease, id, token, claimableAt))),
 

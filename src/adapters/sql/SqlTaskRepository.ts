@@ -18,6 +18,7 @@ import { makeChangeFeed } from "./ChangeFeed.ts"
 import { claimTasks } from "./claimTasks.ts"
 import type { Db, Run } from "./Db.ts"
 import { asStoreError, makeDb, makeRunApart, onceMore } from "./Db.ts"
+import { deferTasks, recallTasks } from "./deferTasks.ts"
 import { makeGroupCommit } from "./GroupCommit.ts"
 import { makeHints } from "./Hints.ts"
 import type { InsertScheduleRequest } from "./insertSchedules.ts"
@@ -291,6 +292,9 @@ const make = (
           settleAlone,
           settleFollowed
         ),
+
+      defer: (request) => asStoreError(deferTasks(store, request)),
+      recall: (request) => asStoreError(recallTasks(store, request)),
 
       release: (lease, held, claimableAt) => asStoreError(leases.release(store, lease, held, claimableAt)),
 

@@ -100,6 +100,15 @@ export interface Change {
   readonly task: Task
 }
 
+/** What nobody holds and may be claimed. */
+export const isUnclaimed = "t.owner IS NULL AND t.finished_at IS NULL AND t.status = 'Scheduled'"
+
+/**
+ * The same, to be found in order of time. The condition on the token always holds: it keeps the planner from going by time
+ * where what matters is the lane, which it would for want of statistics.
+ */
+export const isUnclaimedByTime = `${isUnclaimed} AND t.token >= 0`
+
 /** By id: statements that lock several rows do so in one order. */
 export const inOrder = <A extends { readonly id: string }>(tasks: ReadonlyArray<A>): ReadonlyArray<A> =>
   tasks.slice().sort((left, right) => left.id < right.id ? -1 : 1)

@@ -8,14 +8,59 @@ import { plain, texts } from "./arrays.ts"
 import type { Row } from "./Db.ts"
 import { asStoreError } from "./Db.ts"
 import type { Store } from "./Store.ts"
-import { isAlive, noteChanges, readTasks } from "./Store.ts"
+import { isAlive, isUnclaimed, isUnclaimedByTime, noteChanges, readTasks } from "./Store.ts"
 
 /** Where a row goes that is due and cannot be read: after the end of time, so that it holds nothing up. */
 const never = 9_007_199_254_740_991
 
 const leastId = "00000000-0000-0000-0000-000000000000"
 
-const unclaimed = "t.owner IS NULL AND t.finished_at IS NULL AND t.status = 'Scheduled'"
+const dueColumns = "t.ctid, t.id, t.claimable_at, t.due_at, " +
+  "t.schedule_id IS NULL AND t.attempt = 0 AND t.claimable_at <= $2 AND t.function_name <> ALL($7::text[]) AS startable"
+
+const inOrder = "ORDER BY t.claimable_at, t.due_at, t.id"
+
+/** By time: what is due first comes first, and an empty look reads one leaf. */
+const byTime = (store: Store): string =>
+  `due AS MATERIALIZED (
+      SELECT ${dueColumns} FROM ${store.tables.tasks} t
+      WHERE ${isUnclaimedByTime} AND t.claimable_at <= $3
+        AND EXISTS (SELECT 1 FROM ${store.tables.instances} i WHERE i.id = $1 AND ${isAlive})
+      ${inOrder} LIMIT $4 FOR UPDATE SKIP LOCKED
+    )`
+
+/** Lanes that one look steps through at the most. */
+const mostLanes = 1_000
+
+/**
+ * By lane, that is, by priority and function: some of each that is not excluded. It steps from lane to lane, so that what
+ * an excluded one holds costs nothing, however much that is; the highest
+ * priorities first.
+ */
+const byLane = (store: Store): string => {
+  const { instances, tasks } = store.tables
+  const next = (after: string) =>
+    `SELECT t.priority, t.function_name FROM ${tasks} t WHERE ${isUnclaimed} AND ${after}
+        ORDER BY t.priority, t.function_name LIMIT 1`
+  return `lanes AS (
+      (${next("true")})
+      UNION ALL
+      SELECT n.* FROM lanes l CROSS JOIN LATERAL (
+        ${next("(t.priority, t.function_name) > (l.priority, l.function_name)")}
+      ) n
+    ), chosen AS (
+      SELECT *, count(*) OVER () AS lanes FROM (
+        SELECT * FROM (SELECT * FROM lanes LIMIT ${mostLanes}) seen WHERE function_name <> ALL($8::text[])
+      ) others WHERE EXISTS (SELECT 1 FROM ${instances} i WHERE i.id = $1 AND ${isAlive})
+      ORDER BY priority DESC, function_name LIMIT $4
+    ), due AS MATERIALIZED (
+      SELECT share.* FROM chosen c CROSS JOIN LATERAL (
+        SELECT ${dueColumns} FROM ${tasks} t
+        WHERE t.priority = c.priority AND t.function_name = c.function_name AND ${isUnclaimed} AND t.claimable_at <= $3
+        ${inOrder} LIMIT GREATEST(1, $4::bigint / c.lanes) FOR UPDATE SKIP LOCKED
+      ) share
+    )`
+}
 
 /**
  * One statement. What others have locked is passed over, so that no two claimers wait for each other; the materialized
@@ -23,14 +68,8 @@ const unclaimed = "t.owner IS NULL AND t.finished_at IS NULL AND t.status = 'Sch
  * table. Long payloads stay where they are until the start mark.
  */
 const statement = (store: Store, excludes: boolean): string => {
-  const { instances, tasks } = store.tables
-  return `WITH due AS MATERIALIZED (
-      SELECT t.ctid, t.id, t.claimable_at, t.due_at, t.schedule_id IS NULL AND t.attempt = 0 AND t.claimable_at <= $2 AS startable
-      FROM ${tasks} t
-      WHERE ${unclaimed} AND t.claimable_at <= $3 ${excludes ? "AND t.function_name <> ALL($7::text[])" : ""}
-        AND EXISTS (SELECT 1 FROM ${instances} i WHERE i.id = $1 AND ${isAlive})
-      ORDER BY t.claimable_at, t.due_at, t.id LIMIT $4 FOR UPDATE SKIP LOCKED
-    ), numbered AS (
+  const { tasks } = store.tables
+  return `WITH ${excludes ? `RECURSIVE ${byLane(store)}` : byTime(store)}, numbered AS (
       SELECT ctid, startable AND count(*) FILTER (WHERE startable)
         OVER (ORDER BY claimable_at, due_at, id ROWS UNBOUNDED PRECEDING) <= $5 AS starts FROM due
     ), last AS (
@@ -49,14 +88,16 @@ const statement = (store: Store, excludes: boolean): string => {
       `CASE WHEN t.status = 'Running' OR octet_length(t.payload) <= ${longestHeldPayload} THEN t.payload END`
     )
   }
-    FROM (SELECT (
-      SELECT t.claimable_at FROM ${tasks} t
-      WHERE ${unclaimed} AND (t.claimable_at, t.due_at, t.id) >
+    FROM (SELECT ${excludes ? "NULL::bigint" : earliestLeft(store)} AS at) next
+      LEFT JOIN t ON true ORDER BY t.claimable_at, t.due_at, t.id`
+}
+
+const earliestLeft = (store: Store): string =>
+  `(SELECT t.claimable_at FROM ${store.tables.tasks} t
+      WHERE ${isUnclaimedByTime} AND (t.claimable_at, t.due_at, t.id) >
         (COALESCE((SELECT claimable_at FROM last), ${-never}), COALESCE((SELECT due_at FROM last), ${-never}),
           COALESCE((SELECT id FROM last), '${leastId}'))
-      ORDER BY t.claimable_at, t.due_at, t.id LIMIT 1
-    ) AS at) next LEFT JOIN t ON true ORDER BY t.claimable_at, t.due_at, t.id`
-}
+      ${inOrder} LIMIT 1)`
 
 /** Rows that cannot be read are given back as they were, and never become due again by themselves. */
 const quarantine = (store: Store, rows: ReadonlyArray<Row>, readable: ReadonlyArray<Task>) => {
@@ -70,9 +111,9 @@ const quarantine = (store: Store, rows: ReadonlyArray<Row>, readable: ReadonlyAr
 }
 
 export const claimTasks = (store: Store, request: ClaimRequest): Effect.Effect<Claimed, TaskRepositoryError> => {
-  const { ahead, excludeFunctions, lease, limit, now, start = 0 } = request
+  const { ahead, excludeFunctions, lease, limit, now, start = 0, unstartable = [] } = request
   const excludes = excludeFunctions.length > 0
-  const params = [lease.instanceId, now, now + ahead, limit, start, store.boot]
+  const params = [lease.instanceId, now, now + ahead, limit, start, store.boot, texts(unstartable)]
   return Effect.gen(function*() {
     const answer = yield* store.db.run(
       statement(store, excludes),

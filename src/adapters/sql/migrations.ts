@@ -140,7 +140,7 @@ const second = (schema: string): ReadonlyArray<string> => [
     WHERE owner IS NULL AND finished_at IS NULL`,
   // What has waited for one instant together goes on in the order in which it was due.
   `CREATE INDEX tasks_next ON ${table(schema, "tasks")} (claimable_at, due_at, id)
-    WHERE owner IS NULL AND finished_at IS NULL`,
+    WHERE owner IS NULL AND finished_at IS NULL AND token >= 0`,
   `DROP INDEX ${table(schema, "tasks_claimable")}`,
   // What is known of a function, or of all (name ''): its breaker, its cap.
   `CREATE TABLE ${table(schema, "controls")} (

@@ -14,7 +14,7 @@ import { plain, texts } from "./arrays.ts"
 import type { Row } from "./Db.ts"
 import { scheduleColumns } from "./rows.ts"
 import type { Store } from "./Store.ts"
-import { readSchedules, readTasks } from "./Store.ts"
+import { isUnclaimedByTime, readSchedules, readTasks } from "./Store.ts"
 
 /** What is under an id, or why that cannot be said. */
 export type Found<A> = Effect.Effect<Option.Option<A>, TaskRepositoryError>
@@ -160,7 +160,7 @@ export const backlog = (store: Store, now: EpochMillis): Effect.Effect<Backlog, 
     store.db.run(
       `SELECT count(*)::int, min(claimable_at) FROM (
         SELECT t.claimable_at FROM ${store.tables.tasks} t
-        WHERE t.owner IS NULL AND t.finished_at IS NULL AND t.status = 'Scheduled' AND t.claimable_at <= $1
+        WHERE ${isUnclaimedByTime} AND t.claimable_at <= $1
         ORDER BY t.claimable_at LIMIT ${mostCounted}) due`,
       [now]
     ),

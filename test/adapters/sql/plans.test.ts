@@ -6,6 +6,7 @@ import { cancelWork } from "../../../src/adapters/sql/cancelWork.ts"
 import { claimTasks } from "../../../src/adapters/sql/claimTasks.ts"
 import type { Row, Run } from "../../../src/adapters/sql/Db.ts"
 import { makeDb } from "../../../src/adapters/sql/Db.ts"
+import { deferTasks, recallTasks } from "../../../src/adapters/sql/deferTasks.ts"
 import * as leases from "../../../src/adapters/sql/leases.ts"
 import { migrate } from "../../../src/adapters/sql/migrate.ts"
 import { pruneTasks } from "../../../src/adapters/sql/pruneTasks.ts"
@@ -120,8 +121,16 @@ const endAll = (store: Store, tasks: ReadonlyArray<RunningTask>) =>
 const works: Readonly<Record<string, readonly [index: string, (store: Store) => Effect.Effect<unknown, unknown>]>> = {
   "a claim": ["tasks_next", (store) => claimTasks(store, claim)],
   "a claim without some functions": [
-    "tasks_next",
+    "tasks_lanes",
     (store) => claimTasks(store, { ...claim, excludeFunctions: ["fn1", "fn2"] })
+  ],
+  "what a function has is deferred": [
+    "tasks_lanes",
+    (store) => deferTasks(store, { functionName: "fn1", now: t0, from: t0 + 1_000, step: 5, limit: 1_000 })
+  ],
+  "what a function has is recalled": [
+    "tasks_lanes",
+    (store) => recallTasks(store, { functionName: "fn1", now: t0, limit: 1_000 })
   ],
   "1,000 start marks": ["tasks_pkey", (store) => markAll(store, held)],
   "one start mark": ["tasks_pkey", (store) => markAll(store, held.slice(0, 1))],

@@ -1,5 +1,6 @@
 import { expect } from "@effect/vitest"
 import { Effect } from "effect"
+import type { Task } from "../../../src/domain/Task.ts"
 import { aTarget, aTask, t0 } from "../../support/builders.ts"
 import { claimAll, idsOf, insertedOne, mustGet, startOne } from "./harness.ts"
 import type { Suite } from "./harness.ts"
@@ -72,6 +73,53 @@ export const claimingContract = ({ end, open, test }: Suite): void => {
       yield* repository.insert([...busy, calm], undefined)
       const claimed = yield* repository.claimDue({ lease, now: t0, ahead: 0, limit: 5, excludeFunctions: ["busy"] })
       expect(idsOf(claimed)).toEqual([calm.id])
+    }))
+
+  test("with some excluded, gives each of the others its share, the highest priorities first", (repository) =>
+    Effect.gen(function*() {
+      const lease = yield* open(repository)
+      const some = (name: string, count: number, priority = 0) =>
+        Array.from(
+          { length: count },
+          (_, index) => aTask({ function: aTarget(name), dueAt: t0 - 100 + index, priority })
+        )
+      const [flood, calm, urgent] = [some("flood", 50), some("calm", 3), some("calm", 5, 7)]
+      const later = aTask({ function: aTarget("later"), dueAt: t0 + 1 })
+      yield* repository.insert([...some("busy", 50), ...flood, ...calm, ...urgent, later], undefined)
+      const claim = (limit: number) =>
+        Effect.map(
+          repository.claimDue({ lease, now: t0, ahead: 0, limit, excludeFunctions: ["busy"] }),
+          (claimed) => new Set(idsOf(claimed))
+        )
+      expect(yield* claim(1)).toEqual(new Set(idsOf(urgent.slice(0, 1))))
+      const shares = [...urgent.slice(1, 3), ...calm.slice(0, 2), ...flood.slice(0, 2)]
+      expect(yield* claim(8)).toEqual(new Set(idsOf(shares)))
+    }))
+
+  test("has what is due of a function wait, in its order, and brings it back", (repository) =>
+    Effect.gen(function*() {
+      const lease = yield* open(repository)
+      const busy = Array.from({ length: 4 }, (_, index) => aTask({ function: aTarget("busy"), dueAt: t0 - index }))
+      const [third, second, first] = busy as [Task, Task, Task]
+      const other = aTask({ function: aTarget("other") })
+      const later = aTask({ function: aTarget("busy"), dueAt: t0 + 1 })
+      yield* repository.insert([...busy, other, later], undefined)
+      const held = yield* claimAll(repository, lease, t0 - 3)
+      expect(held.tasks).toHaveLength(1)
+      const defer = { functionName: "busy", now: t0, from: t0 + 1_000, step: 10 }
+      expect(yield* repository.defer({ ...defer, limit: 2 })).toBe(2)
+      expect(yield* repository.defer({ ...defer, from: t0 + 1_020, limit: 9 })).toBe(1)
+      expect(yield* repository.defer({ ...defer, limit: 9 })).toBe(0)
+      for (const [index, task] of [first, second, third].entries()) {
+        const now = yield* mustGet(repository, task.id)
+        expect(now).toMatchObject({ dueAt: task.dueAt, claimableAt: t0 + 1_000 + 10 * index, token: task.token })
+      }
+      expect(idsOf(yield* claimAll(repository, lease, t0))).toEqual([other.id])
+      const recall = { functionName: "busy", now: t0 + 2, limit: 2 }
+      expect(yield* repository.recall(recall)).toBe(2)
+      expect(idsOf(yield* claimAll(repository, lease, t0 + 2))).toEqual([later.id, first.id, second.id])
+      expect(yield* repository.recall(recall)).toBe(1)
+      expect(yield* repository.recall(recall)).toBe(0)
     }))
 
   test("gives no Task twice, not to its owner either", (repository) =>

@@ -58,7 +58,9 @@ export class Model {
   free(): ReadonlyArray<ExpectedTask> {
     return [...this.tasks.values()]
       .filter((task) => task.status === "Scheduled" && task.owner === undefined)
-      .sort((left, right) => left.claimableAt - right.claimableAt || (left.id < right.id ? -1 : 1))
+      .sort((left, right) =>
+        left.claimableAt - right.claimableAt || left.dueAt - right.dueAt || (left.id < right.id ? -1 : 1)
+      )
   }
 
   live(): ReadonlyArray<ExpectedTask> {

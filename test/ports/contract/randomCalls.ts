@@ -93,6 +93,17 @@ const call = fc.oneof(
   weighted(
     2,
     fc.record({
+      _tag: fc.constant("defer" as const),
+      functionName,
+      delay,
+      step: fc.constantFrom(0, 700),
+      limit: fc.integer({ min: 1, max: 4 })
+    })
+  ),
+  weighted(2, fc.record({ _tag: fc.constant("recall" as const), functionName, limit: fc.integer({ min: 1, max: 4 }) })),
+  weighted(
+    2,
+    fc.record({
       _tag: fc.constant("cancel" as const),
       slot,
       which,
@@ -271,6 +282,22 @@ const run = Effect.fnUntraced(function*(repository: Repository, calls: ReadonlyA
       task.claimableAt = Math.max(now + delay, task.dueAt)
       seen.add("released")
     }),
+    defer: Effect.fnUntraced(function*({ delay, functionName, limit, step }) {
+      const due = model.free().filter((task) => task.functionName === functionName && task.claimableAt <= now)
+        .slice(0, limit)
+      const from = now + delay
+      expect(yield* repository.defer({ functionName, now, from, step, limit })).toBe(due.length)
+      for (const [place, task] of due.entries()) task.claimableAt = from + place * step
+      if (due.length > 0) seen.add("deferred")
+    }),
+    recall: Effect.fnUntraced(function*({ functionName, limit }) {
+      const waiting = model.free()
+        .filter((task) => task.functionName === functionName && task.claimableAt > now && task.dueAt <= now)
+        .slice(0, limit)
+      expect(yield* repository.recall({ functionName, now, limit })).toBe(waiting.length)
+      for (const task of waiting) task.claimableAt = now
+      if (waiting.length > 0) seen.add("recalled")
+    }),
     cancel: Effect.fnUntraced(function*({ slot, target, which }) {
       const lease = leaseOf(slot)
       const task = pick(which, undefined)
@@ -414,6 +441,7 @@ const mustHaveBeenSeen = [
   "freed",
   "reconciled",
   "pruned",
+  "recalled",
   "completed"
 ]
 

@@ -86,6 +86,15 @@ export const startingClaimsContract = ({ end, open, test }: Suite): void => {
       expect((yield* mustGet(repository, busy.id)).attempts).toEqual([])
     }))
 
+  test("starts none of a function for which something has to be asked first", (repository) =>
+    Effect.gen(function*() {
+      const lease = yield* open(repository)
+      const [capped, calm] = [aTask({ function: aTarget("capped") }), aTask({ function: aTarget("calm") })]
+      yield* repository.insert([capped, calm], undefined)
+      const { tasks } = yield* claim(repository, lease, 1, { unstartable: ["capped", "another"] })
+      expect(statusOf(tasks)).toEqual([[capped.id, "Scheduled"], [calm.id, "Running"]])
+    }))
+
   test("tells of what it has started, and of nothing that it has only claimed", (repository) =>
     Effect.gen(function*() {
       const lease = yield* open(repository)
