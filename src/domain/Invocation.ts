@@ -74,6 +74,8 @@ export class InvocationError extends Schema.TaggedError<InvocationError>()("Invo
   retryAfter: Schema.optional(Schema.Number),
   /** A throttle that concerns the whole account, not this function alone. */
   accountWide: Schema.optional(Schema.Boolean),
+  /** What a throttle is about: too many at once, or too many a second; absent if the target does not tell. */
+  throttle: Schema.optional(Schema.Literal("concurrency", "rate")),
   cause: Schema.optional(Schema.Defect)
 }) {
   /** The attempt's outcome that this failure is recorded as. */

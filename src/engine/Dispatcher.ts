@@ -1,6 +1,7 @@
 /** Finds what is due in the store and hands it on, tick by tick. */
 import type { Clock, Context, Scope } from "effect"
 import { Cause, Deferred, Duration, Effect, Exit, Queue, Runtime } from "effect"
+import type { TaskRepositoryError } from "../domain/Errors.ts"
 import { SchedulerNotReady } from "../domain/Errors.ts"
 import type { RunningTask } from "../domain/Task.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
@@ -33,6 +34,12 @@ const batch = 500
 /** How soon to look again while there is no lease to claim under. */
 const withoutLease: Millis = 100
 
+/** Milliseconds between two looks for functions that have not had their share. */
+const fairness: Millis = 250
+
+/** How many of theirs are claimed in one look. */
+const batchOfOthers = 100
+
 /** How soon to look again at what others have locked. */
 const contended: Millis = 50
 
@@ -47,11 +54,13 @@ export const makeDispatcher = (needs: {
   readonly clock: Clock.Clock
   readonly leases: Leases
   readonly nearFuture: NearFuture
+  /** Functions that the claim must not start; `all` if none may be. */
+  readonly unstartable: () => { readonly all: boolean; readonly functions: Iterable<string> }
   readonly handOn: (task: ClaimedTask) => void
 }): Effect.Effect<Dispatcher, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { clock, config, handOn, leases, nearFuture, repository } = needs
-    const { beginReserved, reserve, room, slots, waiting } = nearFuture
+    const { clock, config, handOn, leases, nearFuture, repository, unstartable } = needs
+    const { beginReserved, reserve, room, served, slots, waiting } = nearFuture
     const wake = yield* Queue.sliding<void>(1)
     const looking = yield* Effect.makeSemaphore(1)
     const runFork = Runtime.runFork(yield* Effect.runtime())
@@ -63,6 +72,8 @@ export const makeDispatcher = (needs: {
     let behind = false
     /** Nothing can be claimed before there is room or a slot. */
     let blocked = false
+    /** When functions without their share were looked for. */
+    let othersLookedForAt: EpochMillis = -Infinity
     /** Milliseconds until the next look at a store that others write to as well. */
     let pollsAfter = config.pollInterval
     /** Enough to make another look at the store worth it. */
@@ -97,8 +108,26 @@ export const makeDispatcher = (needs: {
       const now = clock.unsafeCurrentTimeMillis()
       const lease = leases.current()
       if (lease === undefined) return Effect.succeed(now + withoutLease)
-      return repository.shared ? tickShared(lease, now) : tickAlone(lease, now)
+      return Effect.flatMap(
+        lookForOthers(lease, now),
+        () => repository.shared ? tickShared(lease, now) : tickAlone(lease, now)
+      ).pipe(Effect.map((next) => blocked || behind ? Math.min(next, othersLookedForAt + fairness) : next))
     })
+
+    /**
+     * While there is more than can start, the functions that have few slots, or none, are looked for now and then: what
+     * is due of them is claimed past the backlog of the others, and gets the next slots.
+     */
+    const lookForOthers = (lease: Lease, now: EpochMillis): Effect.Effect<void, TaskRepositoryError> => {
+      if (!(blocked || behind) || now < othersLookedForAt + fairness) return Effect.void
+      othersLookedForAt = now
+      const excludeFunctions = served()
+      if (excludeFunctions.length === 0) return Effect.void
+      return Effect.map(
+        repository.claimDue({ lease, now, ahead: 0, limit: batchOfOthers, excludeFunctions }),
+        ({ tasks }) => take(tasks)
+      )
+    }
 
     const tickAlone = (lease: Lease, now: EpochMillis) => {
       const free = room()
@@ -127,7 +156,16 @@ export const makeDispatcher = (needs: {
       const limit = Math.min(onlyDue ? reserved : Math.max(free, reserved), batch)
       blocked = limit <= 0
       if (blocked) return Effect.succeed(Infinity)
-      const claim = { lease, now, ahead: onlyDue ? 0 : horizon(), limit, start: reserved, excludeFunctions: [] }
+      const held = unstartable()
+      const claim = {
+        lease,
+        now,
+        ahead: onlyDue ? 0 : horizon(),
+        limit,
+        start: held.all ? 0 : reserved,
+        unstartable: [...held.functions],
+        excludeFunctions: []
+      }
       return Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(Effect.exit(restore(repository.claimDue(claim))), (exit) => {
           const tasks = Exit.isSuccess(exit) ? exit.value.tasks : []

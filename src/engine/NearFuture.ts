@@ -29,7 +29,7 @@ export interface NearFuture {
   readonly waiting: () => number
   /** How many could start at once. */
   readonly slots: () => number
-  /** Functions of which no more should be claimed: they hold enough here for now. */
+  /** Functions that may start nothing now, and hold enough here to go on with. */
   readonly full: () => ReadonlyArray<string>
   /** Functions that have about as many slots as they should have, or more. */
   readonly served: () => ReadonlyArray<string>
@@ -63,9 +63,6 @@ const isDueBefore = (left: ClaimedTask, right: ClaimedTask): boolean =>
 /** What a blocked function may hold here: enough to go on with at once. */
 const heldWhileBlocked = 100
 
-/** The share of all places that one function may take, so that there are some left for others. */
-const mostOfTheRoom = 0.8
-
 /** Says what may start: limits, caps and breakers. */
 export interface StartGate {
   /** How many may run in this process at once. */
@@ -76,8 +73,10 @@ export interface StartGate {
    * @param running how many of it run here
    */
   readonly opensAt: (functionName: string, running: number, now: EpochMillis) => EpochMillis
-  /** One of it starts. */
-  readonly onStart: (functionName: string, now: EpochMillis) => void
+  /** One of it starts; `running` others run here. */
+  readonly onStart: (functionName: string, id: TaskId, running: number, now: EpochMillis) => void
+  /** Its run has ended, whatever became of it. */
+  readonly onEnd: (functionName: string, id: TaskId, now: EpochMillis) => void
 }
 
 /** An invocation that has just begun still has a few steps before anything is sent: none of them may come later. */
@@ -154,6 +153,7 @@ export const makeNearFuture = (needs: {
       running--
       lane.running--
       forget(lane)
+      gate.onEnd(lane.name, id, clock.unsafeCurrentTimeMillis())
       engineMetrics.running(-1)
       // A retry without delay has begun under the same id before the run before it came to its end.
       if (runs.get(id) === fiber) runs.delete(id)
@@ -168,7 +168,7 @@ export const makeNearFuture = (needs: {
     const launch = (id: TaskId, lane: Lane, work: Effect.Effect<void>, now: EpochMillis) => {
       running++
       lane.running++
-      gate.onStart(lane.name, now)
+      gate.onStart(lane.name, id, lane.running - 1, now)
       engineMetrics.running(1)
       const fiber = runFork(work)
       if (fiber.unsafePoll() === null) {
@@ -285,11 +285,7 @@ export const makeNearFuture = (needs: {
       slots,
       full: () => {
         const now = clock.unsafeCurrentTimeMillis()
-        const most = Math.max(1, config.nearFutureCapacity * mostOfTheRoom)
-        return names((lane) =>
-          lane.waiting >= most ||
-          (lane.waiting >= heldWhileBlocked && gate.opensAt(lane.name, lane.running, now) > now)
-        )
+        return names((lane) => lane.waiting >= heldWhileBlocked && gate.opensAt(lane.name, lane.running, now) > now)
       },
       served: () => {
         const busy = names(({ running }) => running > 0).length

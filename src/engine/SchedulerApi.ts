@@ -22,6 +22,7 @@ import type { EpochMillis, InstantInput } from "../domain/Time.ts"
 import type { OnceTrigger, RecurringTrigger, TimingOptions } from "../domain/Trigger.ts"
 import type { Backlog, Page, PageRequest, TaskChange, TaskFilter, TaskScheduleFilter } from "../ports/TaskRepository.ts"
 import type { Occurrence } from "../preview/preview.ts"
+import type { LimitsApi } from "./Caps.ts"
 
 /** What a Task and a schedule have in common. */
 export interface WorkOptions<Payload> {
@@ -165,6 +166,9 @@ export interface SchedulerApi {
 
   /** The newest 1,000 Tasks of a function, by its bare name. */
   readonly findByFunction: (name: string) => Effect.Effect<ReadonlyArray<Task>, InvalidInput | TaskRepositoryError>
+
+  /** How many may run at once, over all instances. */
+  readonly limits: LimitsApi
 
   /**
    * Cancels one Task. Once this has answered, no new invocation of it starts. One that runs is aborted here; on AWS

@@ -40,7 +40,13 @@ export interface TaskRunnerNeeds {
   readonly record: Record
   /** A run has been interrupted before the store had answered its start mark. */
   readonly onNotStarted: (task: ClaimedTask) => void
-  readonly onStart: (verdict: Exclude<StartVerdict, { readonly _tag: "Fenced" }>) => void
+  readonly onStart: (verdict: Extract<StartVerdict, { readonly task: Task }>) => void
+  /** As many run as may: it is to be tried again. */
+  readonly onCapped: (task: ClaimedTask, cap: string) => void
+  /** The caps that a function runs under. */
+  readonly capsOf: (functionName: string) => ReadonlyArray<string> | undefined
+  /** The function has answered, or could not be asked. */
+  readonly onAnswer: (task: RunningTask, result: AttemptResult) => void
   /** The store has refused a start mark or an outcome, or the lease has gone under which the Task was claimed. */
   readonly onLost: (task: Pick<Task, "id" | "scheduleId" | "token">) => void
   readonly onSettled: (verdict: Extract<SettleVerdict, { readonly _tag: "Accepted" }>) => void
@@ -134,7 +140,13 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       const startsAt = Math.max(askedAt, task.dueAt)
       const marked = mark === undefined
         ? Effect.map(planSuccessor(task, "start", startsAt), (successor) => {
-          mark = { id: task.id, token: task.token, successor, claimed: task }
+          mark = {
+            id: task.id,
+            token: task.token,
+            successor,
+            claimed: task,
+            caps: needs.capsOf(task.function.name)
+          }
           return mark
         })
         : Effect.succeed(mark)
@@ -160,6 +172,10 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
     if (verdict._tag === "Fenced") {
       engineMetrics.lateWriteRefused()
       needs.onLost(task)
+      return undefined
+    }
+    if (verdict._tag === "Capped") {
+      needs.onCapped(task, verdict.cap)
       return undefined
     }
     needs.onStart(verdict)
@@ -218,7 +234,9 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
 
   const perform = (begun: Begun, restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>) =>
     Effect.flatMap(Effect.exit(restore(Effect.suspend(() => invoke(begun)))), (exit) => {
-      const settled = finish(begun.lease, begun.running, resultOf(exit))
+      const result = resultOf(exit)
+      needs.onAnswer(begun.running, result)
+      const settled = finish(begun.lease, begun.running, result)
       return Exit.isFailure(exit) && Cause.isDie(exit.cause)
         ? Effect.zipRight(Effect.logError("The Lambda client died", exit.cause), settled)
         : settled

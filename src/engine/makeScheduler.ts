@@ -37,6 +37,8 @@ import type {
   Lease
 } from "../ports/TaskRepository.ts"
 import { TaskRepository } from "../ports/TaskRepository.ts"
+import { makeCaps } from "./Caps.ts"
+import { makeControls } from "./Controls.ts"
 import { makeDeployments } from "./Deployments.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import { makeDispatcher } from "./Dispatcher.ts"
@@ -112,6 +114,7 @@ export const makeScheduler: Effect.Effect<
   const settleOrphan = (lease: Lease, orphan: RunningTask) => runner.settleOrphan(lease, orphan)
   const onFreed = () => dispatcher.consider(clock.unsafeCurrentTimeMillis())
   let reaper: Reaper | undefined
+  let noticeControls: (revision: number) => void = () => {}
   const leases: Leases = yield* makeLeases({
     repository,
     config,
@@ -119,10 +122,12 @@ export const makeScheduler: Effect.Effect<
     nextId: ids.next,
     onHeartbeat: (heartbeat, asked) => {
       storeClock.learn(heartbeat.storeNow, asked.sentAt, monotonic(ownClock))
+      noticeControls(heartbeat.controlsRevision)
       reaper?.onHeartbeat(heartbeat, asked)
     },
     onLost: () => Effect.zipRight(drivers.dropAll, Effect.asVoid(nearFuture.takeUnstarted))
   })
+  const caps = yield* makeCaps({ repository, clock, onOpen: () => nearFuture.reopened() })
   const deployments = yield* makeDeployments(client)
   const events = yield* makeTaskEvents(repository, config.eventBuffer)
   const pruner = yield* makePruner(repository, config, clock)
@@ -146,11 +151,18 @@ export const makeScheduler: Effect.Effect<
     onNotStarted: (task) => nearFuture.offer(task),
     // Where nobody else drives schedules, nothing is lost to anybody: what was cancelled is followed.
     onLost: (task) => repository.shared ? drivers.lost(task) : undefined,
+    capsOf: caps.of,
+    onCapped: (task, cap) => {
+      caps.onFull(cap)
+      nearFuture.offer(task)
+    },
+    onAnswer: () => {},
     onStart: ({ next, task }) => {
       if (task.status === "Skipped") pruner.noteFinished()
       drivers.followed("start", task, next)
     },
     onSettled: ({ next, task }) => {
+      caps.onRoom(task.function.name)
       if (isFinished(task)) {
         pruner.noteFinished()
         drivers.followed("end", task, next)
@@ -163,7 +175,12 @@ export const makeScheduler: Effect.Effect<
     clock,
     lead,
     isShared: repository.shared,
-    gate: { slots: () => config.concurrency, opensAt: () => -Infinity, onStart: () => {} },
+    gate: {
+      slots: () => config.concurrency,
+      opensAt: (functionName) => caps.closedUntil(functionName),
+      onStart: () => {},
+      onEnd: () => {}
+    },
     run: runner.run,
     runStarted: runner.runStarted,
     onRoom: () => dispatcher.noteRoom()
@@ -183,8 +200,10 @@ export const makeScheduler: Effect.Effect<
     clock,
     leases,
     nearFuture,
+    unstartable: caps.unstartable,
     handOn: driveOn.handOn
   })
+  noticeControls = (yield* makeControls(repository, caps.learn)).notice
   if (repository.shared) {
     const known = () => {
       const ids = nearFuture.known()
@@ -580,6 +599,7 @@ export const makeScheduler: Effect.Effect<
       ),
     upcoming: (range) => Effect.suspend(() => upcoming(repository, range, clock.unsafeCurrentTimeMillis())),
     findByFunction: (name) => Effect.map(list({ functionName: name }), (page) => page.items),
+    limits: caps.api,
     cancel,
     cancelSchedule: Effect.fn("LambdaScheduler.cancelSchedule")(function*(id) {
       yield* getSchedule(id)

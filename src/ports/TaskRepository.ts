@@ -35,6 +35,19 @@ export interface Heartbeat extends Lease {
   readonly others: number
   /** When the earliest lease of another instance ends, or has ended, that may have left something to be reaped. */
   readonly nextExpiry: EpochMillis | undefined
+  /** Grows with every change of a control. */
+  readonly controlsRevision: number
+}
+
+/** What all instances go by: `cap` bounds how many run at once, `breaker` keeps calls from a function that fails. */
+export type ControlKind = "cap" | "breaker"
+
+export interface Control {
+  readonly kind: ControlKind
+  /** Of a function; empty for all of them. */
+  readonly name: string
+  /** JSON text with a version of its own. */
+  readonly state: string
 }
 
 /** What an insert claims for its writer at once: everything claimable up to `until`. */
@@ -120,12 +133,16 @@ export interface StartMark {
   readonly successor: Successor | undefined
   /** The Task as the claim gave it: spares the store reading it back. */
   readonly claimed?: ClaimedTask | undefined
+  /** Names of the caps it runs under, the empty one for that of all functions: each must have room. Default: none. */
+  readonly caps?: ReadonlyArray<string> | undefined
 }
 
 /** `next` is the successor, if it was stored; claimed by the writer if it becomes claimable soon enough. */
 export type StartVerdict =
   | { readonly _tag: "Started"; readonly task: RunningTask; readonly next: ScheduledTask | undefined }
   | { readonly _tag: "Skipped"; readonly task: SkippedTask; readonly next: ScheduledTask | undefined }
+  /** As many run as may, over all instances whose lease lives. The Task is still the caller's. */
+  | { readonly _tag: "Capped"; readonly cap: string }
   /** No longer ours: cancelled, taken over, edited; or the lease has ended. */
   | { readonly _tag: "Fenced" }
 
@@ -354,6 +371,21 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
 
   /** Removes finished Tasks that are too old or too many, oldest first; answers how many. */
   readonly prune: (request: PruneRequest) => Io<number>
+
+  // Controls
+
+  readonly controls: Io<{ readonly revision: number; readonly controls: ReadonlyArray<Control> }>
+
+  /**
+   * Changes a control, one caller after the other.
+   *
+   * @param change from the state as it is, `undefined` if it has none, to an answer and the next state, if that is another
+   */
+  readonly changeControl: <A>(
+    kind: ControlKind,
+    name: string,
+    change: (state: string | undefined) => { readonly answer: A; readonly state: string | undefined }
+  ) => Io<A>
 
   // TaskSchedules
 

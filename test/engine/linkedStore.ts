@@ -84,7 +84,7 @@ const claimable = (task: Task | undefined): ReadonlyArray<Hint> =>
 const hintsOf: { readonly [Name in CallName]?: (answer: Answer<Name>) => ReadonlyArray<Hint> } = {
   insert: (verdicts) => verdicts.flatMap((verdict) => verdict._tag === "Inserted" ? claimable(verdict.task) : []),
   insertSchedule: (verdict) => verdict._tag === "Inserted" ? claimable(verdict.first) : [],
-  start: (verdicts) => verdicts.flatMap((verdict) => verdict._tag === "Fenced" ? [] : claimable(verdict.next)),
+  start: (verdicts) => verdicts.flatMap((verdict) => "next" in verdict ? claimable(verdict.next) : []),
   settle: (verdicts) =>
     verdicts.flatMap((verdict) =>
       verdict._tag === "Fenced" ? [] : [...claimable(verdict.task), ...claimable(verdict.next)]

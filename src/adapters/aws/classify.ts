@@ -132,17 +132,20 @@ const unanswered = (facts: Facts, left: boolean): InvocationErrorReason => {
   return ofNetwork(facts) ? "Unreachable" : "Rejected"
 }
 
-const accountWide: Readonly<Record<string, boolean>> = {
-  CallerRateLimitExceeded: true,
-  ConcurrentInvocationLimitExceeded: true,
-  ConcurrentSnapshotCreateLimitExceeded: true,
-  FunctionInvocationRateLimitExceeded: false,
-  ReservedFunctionConcurrentInvocationLimitExceeded: false,
-  ReservedFunctionInvocationRateLimitExceeded: false
+interface Throttle {
+  readonly accountWide: boolean
+  readonly throttle: "concurrency" | "rate"
 }
 
-const accountWideOf = (reason: string | undefined): boolean | undefined =>
-  reason !== undefined && Object.hasOwn(accountWide, reason) ? accountWide[reason] : undefined
+/** By the Reason of a TooManyRequestsException. */
+const throttles: ReadonlyMap<string, Throttle> = new Map([
+  ["CallerRateLimitExceeded", { accountWide: true, throttle: "rate" }],
+  ["ConcurrentInvocationLimitExceeded", { accountWide: true, throttle: "concurrency" }],
+  ["ConcurrentSnapshotCreateLimitExceeded", { accountWide: true, throttle: "concurrency" }],
+  ["FunctionInvocationRateLimitExceeded", { accountWide: false, throttle: "rate" }],
+  ["ReservedFunctionConcurrentInvocationLimitExceeded", { accountWide: false, throttle: "concurrency" }],
+  ["ReservedFunctionInvocationRateLimitExceeded", { accountWide: false, throttle: "rate" }]
+])
 
 /**
  * Names the failure of an invocation. Total: any value gives an answer, none throws.
@@ -161,7 +164,7 @@ export const classifyInvocation = (error: unknown, left: boolean): InvocationErr
     message: reason === "MissingCredentials" ? credentialsMissing : describe(facts, []),
     ...(facts.requestId !== undefined && { requestId: facts.requestId }),
     ...(facts.retryAfter !== undefined && { retryAfter: facts.retryAfter }),
-    ...(reason === "Throttled" && { accountWide: accountWideOf(facts.throttleReason) })
+    ...(reason === "Throttled" && throttles.get(facts.throttleReason ?? ""))
   })
 }
 

@@ -10,6 +10,7 @@ import { isFinished } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
+import { ofAll } from "../../policies/caps.ts"
 import type { Followed } from "../../policies/occurrences.ts"
 import { asStored, begin, follow } from "../../policies/occurrences.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
@@ -36,6 +37,7 @@ import type {
   StartVerdict,
   TaskChangeKind
 } from "../../ports/TaskRepository.ts"
+import { Controls } from "./Controls.ts"
 import { IdempotencyKeys } from "./IdempotencyKeys.ts"
 import { NewestFirst } from "./NewestFirst.ts"
 
@@ -62,6 +64,8 @@ export class MemoryStore {
   readonly tasks = new NewestFirst<TaskId, Task>()
   readonly schedules = new NewestFirst<TaskScheduleId, ScheduleEntry>()
   readonly changes = new ChangeLog()
+  readonly controls = new Controls()
+  private readonly running = new Set<TaskId>()
   private readonly leases = new Map<InstanceId, EpochMillis>()
   private readonly keys = new IdempotencyKeys()
   /** What nobody owns. An entry that is no longer the Task's current state is stale and passed over. */
@@ -81,7 +85,8 @@ export class MemoryStore {
       expiresAt,
       storeNow: now,
       others: others.filter(([, ends]) => ends > now).length,
-      nextExpiry: others.length === 0 ? undefined : Math.min(...others.map(([, ends]) => ends))
+      nextExpiry: others.length === 0 ? undefined : Math.min(...others.map(([, ends]) => ends)),
+      controlsRevision: this.controls.revision
     }
   }
 
@@ -202,8 +207,11 @@ export class MemoryStore {
     return found.length
   }
 
-  start(lease: Lease, mark: StartMark, now: EpochMillis): StartVerdict {
+  /** @param storeNow by which leases are judged */
+  start(lease: Lease, mark: StartMark, now: EpochMillis, storeNow: EpochMillis): StartVerdict {
     const task = this.tasks.get(mark.id)
+    const cap = mark.caps?.find((cap) => this.controls.capOf(cap) <= this.runningUnder(cap, storeNow))
+    if (cap !== undefined) return { _tag: "Capped", cap }
     const entry = task && this.scheduleOf(task)
     const state = entry && { schedule: entry.schedule, othersUnderWay: entry.underWay.size }
     const begun = task && begin(task, state, lease.instanceId, mark, now)
@@ -215,6 +223,17 @@ export class MemoryStore {
     return begun.task.status === "Skipped"
       ? { _tag: "Skipped", task: begun.task, next }
       : { _tag: "Started", task: begun.task, next }
+  }
+
+  /** As in every store, what runs under a lease that has ended counts no more. */
+  private runningUnder(cap: string, now: EpochMillis): number {
+    let running = 0
+    for (const id of this.running) {
+      const task = this.tasks.get(id)
+      if (task?.owner === undefined || !this.isLeaseAlive(task.owner, now)) continue
+      if (cap === ofAll || task.function.name === cap) running++
+    }
+    return running
   }
 
   settle(lease: Lease, request: SettleRequest): SettleVerdict {
@@ -382,6 +401,8 @@ export class MemoryStore {
   private put(task: Task, change: TaskChangeKind | undefined): void {
     this.tasks.set(task.id, task)
     if (task.status === "Scheduled" && task.owner === undefined) this.unowned.push(task)
+    if (task.status === "Running") this.running.add(task.id)
+    else this.running.delete(task.id)
     const entry = this.scheduleOf(task)
     if (isFinished(task)) {
       this.finished.push(task.id)

@@ -94,12 +94,15 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
     start: (lease, marks, now) =>
       transactAt((store, storeNow) =>
         store.isLeaseAlive(lease.instanceId, storeNow)
-          ? marks.map((mark) => store.start(lease, mark, now))
+          ? marks.map((mark) => store.start(lease, mark, now, storeNow))
           : marks.map(() => ({ _tag: "Fenced" as const }))
       ),
 
     settle: (lease, settlements) =>
       transact((store) => settlements.map((settlement) => store.settle(lease, settlement))),
+
+    controls: transact((store) => ({ revision: store.controls.revision, controls: store.controls.all() })),
+    changeControl: (kind, name, change) => transact((store) => store.controls.change(kind, name, change)),
 
     defer: (request) => transact((store) => store.defer(request)),
     recall: (request) => transact((store) => store.recall(request)),

@@ -16,6 +16,7 @@ import { cancelWork } from "./cancelWork.ts"
 import type { ChangeFeed } from "./ChangeFeed.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
 import { claimTasks } from "./claimTasks.ts"
+import { changeControl, readControls } from "./controls.ts"
 import type { Db, Run } from "./Db.ts"
 import { asStoreError, makeDb, makeRunApart, onceMore } from "./Db.ts"
 import { deferTasks, recallTasks } from "./deferTasks.ts"
@@ -32,6 +33,7 @@ import * as reading from "./reading.ts"
 import { defaultSchema, parseSchema } from "./SchemaName.ts"
 import type { SettlingRequest } from "./settleTasks.ts"
 import { bytesOfEnd, settlesAlone, settleTasks } from "./settleTasks.ts"
+import { isCapped, startCapped } from "./startCapped.ts"
 import type { StartRequest } from "./startTasks.ts"
 import { startsAlone, startTasks } from "./startTasks.ts"
 import type { Store } from "./Store.ts"
@@ -167,6 +169,9 @@ const make = (
         startWithSchedules(store, requests),
       Effect.sleep(Duration.zero)
     )
+    const startUnderCaps = yield* group("start", 1, ({ mark }: StartRequest) =>
+      100 + bytesOfSuccessor(mark.successor), (requests) =>
+      startCapped(store, requests))
     const settleAlone = yield* group("settle", 2, bytesOfEnd, (requests: ReadonlyArray<SettlingRequest>) =>
       onceMore(settleTasks(store, requests)))
     const settleFollowed = yield* group(
@@ -209,7 +214,9 @@ const make = (
         (first, second) => {
           let one = 0
           let other = 0
-          return requests.map((request) => (isAlone(request) ? first[one++] : second[other++]) as Answer)
+          return requests.map((request) =>
+            (isAlone(request) ? first[one++] : second[other++]) as Answer
+          )
         }
       )
     }
@@ -280,9 +287,9 @@ const make = (
       start: (lease, marks, now) =>
         split(
           marks.map((mark): StartRequest => ({ owner: lease.instanceId, mark, now })),
-          startsAlone,
-          startAlone,
-          startFollowed
+          isCapped,
+          startUnderCaps,
+          (uncapped) => split(uncapped, startsAlone, startAlone, startFollowed)
         ),
 
       settle: (lease, settlements) =>
@@ -322,6 +329,8 @@ const make = (
       hints: hints.stream,
       hintsGetThrough: hints.isOn,
       backlog: (now) => asStoreError(reading.backlog(store, now)),
+      controls: asStoreError(readControls(store)),
+      changeControl: (kind, name, change) => asStoreError(changeControl(store, kind, name, change)),
       details: Effect.sync(() => ({
         store: `PostgreSQL, schema ${schema}`,
         ...opened.problem(),

@@ -15,6 +15,8 @@ export interface Tables {
   readonly schedules: string
   readonly keys: string
   readonly changes: string
+  readonly controls: string
+  readonly permits: string
 }
 
 export const tablesOf = (schema: string): Tables => ({
@@ -23,7 +25,9 @@ export const tablesOf = (schema: string): Tables => ({
   attempts: table(schema, "task_attempts"),
   schedules: table(schema, "task_schedules"),
   keys: table(schema, "idempotency_keys"),
-  changes: table(schema, "task_changes")
+  changes: table(schema, "task_changes"),
+  controls: table(schema, "controls"),
+  permits: table(schema, "permits")
 })
 
 export interface Store {

@@ -212,27 +212,40 @@ export const write = (store: Store, run: Run, work: Work) =>
 export interface Done<A> {
   readonly value: A
   readonly stored: ReadonlyMap<TaskId, ScheduledTask>
+  /** Tells of its changes; to be called once it is committed. */
+  readonly tell: () => void
 }
 
-/** Carries out a piece of work and tells of its changes once it is committed. */
+/** Carries out a piece of work in a transaction. */
+export const carryOutIn = <A>(
+  store: Store,
+  run: Run,
+  concerned: Concerned,
+  decide: (work: Work) => A
+): Effect.Effect<Done<A>, SqlError> =>
+  Effect.gen(function*() {
+    const work = yield* load(store, run, concerned)
+    const value = decide(work)
+    const stored = yield* write(store, run, work)
+    return {
+      value,
+      stored,
+      tell: () => {
+        tell(store, work)
+        for (const task of stored.values()) store.log.append("scheduled", task)
+      }
+    }
+  })
+
+/** The same in a transaction of its own. */
 export const carryOut = <A>(
   store: Store,
   concerned: Concerned,
   decide: (work: Work) => A
 ): Effect.Effect<Done<A>, SqlError> =>
-  Effect.map(
-    store.db.transact((run) =>
-      Effect.gen(function*() {
-        const work = yield* load(store, run, concerned)
-        const value = decide(work)
-        return { work, value, stored: yield* write(store, run, work) }
-      })
-    ),
-    ({ stored, value, work }) => {
-      tell(store, work)
-      for (const task of stored.values()) store.log.append("scheduled", task)
-      return { value, stored }
-    }
+  Effect.tap(
+    store.db.transact((run) => carryOutIn(store, run, concerned, decide)),
+    (done) => Effect.sync(done.tell)
   )
 
 /** Tells of what a piece of work has changed, now that it is committed. */

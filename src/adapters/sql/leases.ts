@@ -21,7 +21,8 @@ const longest: Millis = 3_155_760_000_000
 
 const answer = (store: Store, changed: string) =>
   `WITH mine AS (${changed})
-  SELECT ${millis("mine.expires_at")}, ${millis("clock_timestamp()")}, others.living, ${millis("others.next")}
+  SELECT ${millis("mine.expires_at")}, ${millis("clock_timestamp()")}, others.living, ${millis("others.next")},
+    (SELECT COALESCE(sum(revision), 0)::float8 FROM ${store.tables.controls})
   FROM mine, (
     SELECT count(*) FILTER (WHERE ${isAlive})::int AS living, min(i.expires_at) AS next
     FROM ${store.tables.instances} i WHERE i.id <> $1
@@ -32,7 +33,8 @@ const heartbeat = (instanceId: InstanceId, row: Row): Heartbeat => ({
   expiresAt: row[0] as number,
   storeNow: row[1] as number,
   others: row[2] as number,
-  nextExpiry: row[3] === null ? undefined : row[3] as number
+  nextExpiry: row[3] === null ? undefined : row[3] as number,
+  controlsRevision: row[4] as number
 })
 
 export const openLease = (

@@ -8,12 +8,13 @@ import type { Successor } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import { begin, follow } from "../../policies/occurrences.ts"
 import type { SettleVerdict, StartVerdict } from "../../ports/TaskRepository.ts"
+import type { Run } from "./Db.ts"
 import type { SettlingRequest } from "./settleTasks.ts"
 import { settledKinds } from "./settleTasks.ts"
 import type { StartRequest } from "./startTasks.ts"
 import type { Store } from "./Store.ts"
 import type { Work } from "./Work.ts"
-import { carryOut } from "./Work.ts"
+import { carryOut, carryOutIn } from "./Work.ts"
 
 const fenced = { _tag: "Fenced" } as const
 
@@ -54,13 +55,12 @@ const startOne = (work: Work, { mark, now, owner }: StartRequest): Pending<Start
     : { _tag: "Started", task: begun.task, next }
 }
 
-export const startWithSchedules = (
-  store: Store,
-  requests: ReadonlyArray<StartRequest>
-): Effect.Effect<ReadonlyArray<StartVerdict>, SqlError> =>
+/** Start marks in a transaction; `tell` is to be called once it is committed. */
+export const startIn = (store: Store, run: Run, requests: ReadonlyArray<StartRequest>) =>
   Effect.map(
-    carryOut(
+    carryOutIn(
       store,
+      run,
       {
         tasks: requests.map(({ mark }) => mark.id),
         schedules: schedulesOf(requests.map(({ mark }) => mark.claimed)),
@@ -68,7 +68,22 @@ export const startWithSchedules = (
       },
       (work) => requests.map((request) => startOne(work, request))
     ),
-    ({ stored, value }) => value.map((pending) => withNext<StartVerdict>(pending, stored))
+    ({ stored, tell, value }) => ({
+      verdicts: value.map((pending) => withNext<StartVerdict>(pending, stored)),
+      tell
+    })
+  )
+
+export const startWithSchedules = (
+  store: Store,
+  requests: ReadonlyArray<StartRequest>
+): Effect.Effect<ReadonlyArray<StartVerdict>, SqlError> =>
+  Effect.map(
+    store.db.transact((run) => startIn(store, run, requests)),
+    ({ tell, verdicts }) => {
+      tell()
+      return verdicts
+    }
   )
 
 const settleOne = (work: Work, { owner, request }: SettlingRequest): Pending<SettleVerdict> => {

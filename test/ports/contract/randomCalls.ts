@@ -233,7 +233,7 @@ const run = Effect.fnUntraced(function*(repository: Repository, calls: ReadonlyA
       const [verdict] = yield* repository.start(lease, [{ id: task.id, token, successor: planned }], now)
       expect(verdict?._tag).toBe(expected)
       seen.add(`start ${expected}`)
-      if (verdict === undefined || verdict._tag === "Fenced") return
+      if (verdict === undefined || !("next" in verdict)) return
       if (verdict._tag === "Started") model.started(task)
       else model.finished(task, "Skipped")
       follow(task, planned, verdict.next, lease)

@@ -35,7 +35,7 @@ export const runningContract = ({ end, open, test }: Suite): void => {
         [mark(b), mark({ id: aTaskId(), token: 1 }), mark(a), mark(b)],
         t0
       )
-      expect(verdicts.map((verdict) => verdict._tag === "Fenced" ? "Fenced" : verdict.task.id))
+      expect(verdicts.map((verdict) => "task" in verdict ? verdict.task.id : verdict._tag))
         .toEqual([b.id, "Fenced", a.id, "Fenced"])
       expect((yield* mustGet(repository, b.id)).attempts).toHaveLength(1)
     }))

@@ -257,7 +257,7 @@ export const schedulesContract = ({ open, test }: Suite): void => {
           t0 + 10_000
         )
         const outcome = Object.fromEntries(
-          verdicts.map((verdict) => verdict._tag === "Fenced" ? ["", ""] : [verdict.task.id, verdict._tag])
+          verdicts.map((verdict) => "task" in verdict ? [verdict.task.id, verdict._tag] : ["", ""])
         )
         expect(outcome).toEqual({ [retry.task.id]: "Started", [first.next.id]: "Skipped" })
         expect((yield* mustGet(repository, retry.task.id)).attempts).toHaveLength(2)

@@ -1,0 +1,34 @@
+/** What all instances go by, in memory. */
+import { capOf } from "../../policies/caps.ts"
+import type { Control, ControlKind } from "../../ports/TaskRepository.ts"
+
+export class Controls {
+  private readonly states = new Map<string, Control>()
+  revision = 0
+
+  all(): ReadonlyArray<Control> {
+    return [...this.states.values()]
+  }
+
+  capOf(name: string): number {
+    return capOf(this.get("cap", name))
+  }
+
+  private get(kind: ControlKind, name: string): string | undefined {
+    return this.states.get(`${kind} ${name}`)?.state
+  }
+
+  change<A>(
+    kind: ControlKind,
+    name: string,
+    change: (state: string | undefined) => { readonly answer: A; readonly state: string | undefined }
+  ): A {
+    const before = this.get(kind, name)
+    const { answer, state } = change(before)
+    if (state !== undefined && state !== before) {
+      this.states.set(`${kind} ${name}`, { kind, name, state })
+      this.revision++
+    }
+    return answer
+  }
+}

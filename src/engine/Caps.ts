@@ -1,0 +1,139 @@
+/** How many may run at once over all instances: set in the store, asked for with each start mark. */
+import type { Clock, Context, Scope } from "effect"
+import { Duration, Effect, Runtime } from "effect"
+import { InvalidInput } from "../domain/Errors.ts"
+import type { TaskRepositoryError } from "../domain/Errors.ts"
+import type { EpochMillis, Millis } from "../domain/Time.ts"
+import { shown } from "../domain/Time.ts"
+import { capOf, encodeCap, ofAll } from "../policies/caps.ts"
+import type { Control, TaskRepository } from "../ports/TaskRepository.ts"
+
+/** How long what found no room waits, unless a run of this instance ends: others' ends are not told of. */
+const retryAfter: Millis = 200
+
+export interface LimitSettings {
+  /** How many may run at once over all instances; `undefined`: as many as there are slots. */
+  readonly concurrency: number | undefined
+}
+
+export interface LimitsApi {
+  /**
+   * Bounds how many runs of a function, or of all functions together, there are at once, over all instances. What runs
+   * already is not interrupted. Other instances go by it within a heartbeat (1.5 seconds).
+   *
+   * @param functionName bare; `undefined` for all together
+   *
+   * @example
+   * yield* scheduler.limits.set("payroll", { concurrency: 5 })
+   */
+  readonly set: (
+    functionName: string | undefined,
+    settings: LimitSettings
+  ) => Effect.Effect<void, InvalidInput | TaskRepositoryError>
+  /** All that are set, by function; under the empty name that of all together. */
+  readonly get: Effect.Effect<Readonly<Record<string, LimitSettings>>, TaskRepositoryError>
+}
+
+export interface Caps {
+  readonly api: LimitsApi
+  /** The caps that a function runs under; `undefined` if there are none. */
+  readonly of: (functionName: string) => ReadonlyArray<string> | undefined
+  /** Until when there is no use in asking for room. */
+  readonly closedUntil: (functionName: string) => EpochMillis
+  /** There was no room. */
+  readonly onFull: (cap: string) => void
+  /** A run has ended. */
+  readonly onRoom: (functionName: string) => void
+  /** Functions that the claim must not start; `all` if none may be. */
+  readonly unstartable: () => { readonly all: boolean; readonly functions: Iterable<string> }
+  /** The store's controls have been read. */
+  readonly learn: (controls: ReadonlyArray<Control>) => void
+}
+
+const parseConcurrency = (concurrency: unknown): Effect.Effect<number | undefined, InvalidInput> =>
+  concurrency === undefined || (Number.isSafeInteger(concurrency) && (concurrency as number) >= 1)
+    ? Effect.succeed(concurrency as number | undefined)
+    : new InvalidInput({
+      reason: "OptionInvalid",
+      field: "concurrency",
+      message: `concurrency: expected a whole number of at least 1, or undefined, got ${shown(concurrency)}`
+    })
+
+/** @param onOpen something that had no room may have some */
+export const makeCaps = (needs: {
+  readonly repository: Context.Tag.Service<TaskRepository>
+  readonly clock: Clock.Clock
+  readonly onOpen: () => void
+}): Effect.Effect<Caps, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { clock, onOpen, repository } = needs
+    const runFork = Runtime.runFork(yield* Effect.runtime())
+    const scope = yield* Effect.scope
+    let caps = new Map<string, number>()
+    /** Caps without room, until when. */
+    const full = new Map<string, EpochMillis>()
+    const under = new Map<string, ReadonlyArray<string> | undefined>()
+
+    const learn = (controls: ReadonlyArray<Control>) => {
+      caps = new Map(
+        controls.flatMap(({ kind, name, state }) => {
+          const concurrency = kind === "cap" ? capOf(state) : Infinity
+          return concurrency < Infinity ? [[name, concurrency]] : []
+        })
+      )
+      under.clear()
+      full.clear()
+      onOpen()
+    }
+
+    const open = (cap: string) => {
+      if (full.delete(cap)) onOpen()
+    }
+
+    const of = (functionName: string): ReadonlyArray<string> | undefined => {
+      if (caps.size === 0) return undefined
+      const known = under.get(functionName)
+      if (known !== undefined || under.has(functionName)) return known
+      const names = [ofAll, functionName].filter((name) => caps.has(name))
+      const found = names.length === 0 ? undefined : names
+      if (under.size >= 10_000) under.clear()
+      under.set(functionName, found)
+      return found
+    }
+
+    return {
+      of,
+      learn,
+      closedUntil: (functionName) => {
+        if (full.size === 0) return -Infinity
+        return Math.max(full.get(ofAll) ?? -Infinity, full.get(functionName) ?? -Infinity)
+      },
+      onFull: (cap) => {
+        if (!full.has(cap)) {
+          runFork(Effect.zipRight(clock.sleep(Duration.millis(retryAfter)), Effect.sync(() => open(cap))), { scope })
+        }
+        full.set(cap, Infinity)
+      },
+      onRoom: (functionName) => {
+        if (full.size === 0) return
+        open(functionName)
+        open(ofAll)
+      },
+      unstartable: () => ({ all: caps.has(ofAll), functions: caps.keys() }),
+      api: {
+        set: (functionName, { concurrency }) =>
+          Effect.gen(function*() {
+            const state = encodeCap(yield* parseConcurrency(concurrency))
+            yield* repository.changeControl("cap", functionName ?? ofAll, () => ({ answer: undefined, state }))
+            learn((yield* repository.controls).controls)
+          }),
+        get: Effect.map(repository.controls, ({ controls }) =>
+          Object.fromEntries(
+            controls.flatMap(({ kind, name, state }) => {
+              const concurrency = kind === "cap" ? capOf(state) : Infinity
+              return concurrency < Infinity ? [[name, { concurrency }]] : []
+            })
+          ))
+      }
+    }
+  })

@@ -1,0 +1,31 @@
+/** Keeps this instance up to date with what all instances go by. */
+import type { Context, Scope } from "effect"
+import { Effect, Queue } from "effect"
+import type { Control, TaskRepository } from "../ports/TaskRepository.ts"
+import { logFailedTick } from "./Chore.ts"
+
+export interface Controls {
+  /** A heartbeat has told of which revision the store's controls are. */
+  readonly notice: (revision: number) => void
+}
+
+/** @param learn takes the controls, all of them, whenever one may have changed */
+export const makeControls = (
+  repository: Context.Tag.Service<TaskRepository>,
+  learn: (controls: ReadonlyArray<Control>) => void
+): Effect.Effect<Controls, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const wake = yield* Queue.sliding<void>(1)
+    let known = -1
+    const read = Effect.map(repository.controls, ({ controls, revision }) => {
+      known = revision
+      learn(controls)
+    }).pipe(Effect.catchAllCause((cause) => logFailedTick("controls", cause)))
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Queue.take(wake), read)))
+    Queue.unsafeOffer(wake, undefined)
+    return {
+      notice: (revision) => {
+        if (revision !== known) Queue.unsafeOffer(wake, undefined)
+      }
+    }
+  })
