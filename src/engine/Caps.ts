@@ -38,8 +38,14 @@ export interface Caps {
   readonly api: LimitsApi
   /** The caps that a function runs under; `undefined` if there are none. */
   readonly of: (functionName: string) => ReadonlyArray<string> | undefined
-  /** Until when there is no use in asking for room. */
-  readonly closedUntil: (functionName: string) => EpochMillis
+  /**
+   * Until when there is no use in asking for room.
+   *
+   * @param running how many of the function run here
+   */
+  readonly closedUntil: (functionName: string, running: number) => EpochMillis
+  /** How many may run at all. */
+  readonly ofAll: () => number
   /** There was no room. */
   readonly onFull: (cap: string) => void
   /** A run has ended. */
@@ -104,8 +110,10 @@ export const makeCaps = (needs: {
     return {
       of,
       learn,
-      closedUntil: (functionName) => {
-        if (full.size === 0) return -Infinity
+      ofAll: () => caps.get(ofAll) ?? Infinity,
+      closedUntil: (functionName, running) => {
+        if (caps.size === 0) return -Infinity
+        if (running >= (caps.get(functionName) ?? Infinity)) return Infinity
         return Math.max(full.get(ofAll) ?? -Infinity, full.get(functionName) ?? -Infinity)
       },
       onFull: (cap) => {

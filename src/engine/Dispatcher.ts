@@ -37,6 +37,16 @@ const withoutLease: Millis = 100
 /** Milliseconds between two looks for functions that have not had their share. */
 const fairness: Millis = 250
 
+/** What is deferred waits at least this long, in milliseconds ... */
+const deferredFor: Millis = 1_000
+
+/** ... and each further one so many longer than the one before. */
+const shortestStep: Millis = 1
+const longestStep: Millis = 10_000
+
+/** How many are deferred in one statement. */
+const batchOfDeferred = 1_000
+
 /** How many of theirs are claimed in one look. */
 const batchOfOthers = 100
 
@@ -56,10 +66,12 @@ export const makeDispatcher = (needs: {
   readonly nearFuture: NearFuture
   /** Functions that the claim must not start; `all` if none may be. */
   readonly unstartable: () => { readonly all: boolean; readonly functions: Iterable<string> }
+  /** Milliseconds from one end of a run of a function to the next, lately; 0 if that is not known. */
+  readonly pace: (functionName: string, now: EpochMillis) => Millis
   readonly handOn: (task: ClaimedTask) => void
 }): Effect.Effect<Dispatcher, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { clock, config, handOn, leases, nearFuture, repository, unstartable } = needs
+    const { clock, config, handOn, leases, nearFuture, pace, repository, unstartable } = needs
     const { beginReserved, reserve, room, served, slots, waiting } = nearFuture
     const wake = yield* Queue.sliding<void>(1)
     const looking = yield* Effect.makeSemaphore(1)
@@ -74,6 +86,9 @@ export const makeDispatcher = (needs: {
     let blocked = false
     /** When functions without their share were looked for. */
     let othersLookedForAt: EpochMillis = -Infinity
+    /** Functions of which Tasks wait longer than they are due, and until when the last of them does. */
+    const deferredUntil = new Map<string, EpochMillis>()
+    let recalledAt: EpochMillis = -Infinity
     /** Milliseconds until the next look at a store that others write to as well. */
     let pollsAfter = config.pollInterval
     /** Enough to make another look at the store worth it. */
@@ -109,10 +124,48 @@ export const makeDispatcher = (needs: {
       const lease = leases.current()
       if (lease === undefined) return Effect.succeed(now + withoutLease)
       return Effect.flatMap(
-        lookForOthers(lease, now),
+        deferFull(now).pipe(Effect.zipRight(recallEarly(now)), Effect.zipRight(lookForOthers(lease, now))),
         () => repository.shared ? tickShared(lease, now) : tickAlone(lease, now)
-      ).pipe(Effect.map((next) => blocked || behind ? Math.min(next, othersLookedForAt + fairness) : next))
+      ).pipe(
+        Effect.map((next) => blocked || behind ? Math.min(next, othersLookedForAt + fairness) : next),
+        Effect.map((next) => deferredUntil.size > 0 ? Math.min(next, now + fairness) : next)
+      )
     })
+
+    /**
+     * What may not start now, and of which enough is held here, waits in the store: later than it is due, in its order, so
+     * that no claim comes across it. Each further one waits a little longer, roughly as fast as they get through.
+     */
+    const deferFull = (now: EpochMillis): Effect.Effect<void, TaskRepositoryError> => {
+      const full = nearFuture.full()
+      if (full.length === 0) return Effect.void
+      return Effect.forEach(full, (functionName) => {
+        const step = Math.min(Math.max(pace(functionName, now), shortestStep), longestStep)
+        const from = Math.max(now + deferredFor, deferredUntil.get(functionName) ?? 0)
+        return Effect.map(
+          repository.defer({ functionName, now, from, step, limit: batchOfDeferred }),
+          (deferred) => {
+            if (deferred > 0) deferredUntil.set(functionName, from + deferred * step)
+          }
+        )
+      }, { discard: true })
+    }
+
+    /** What has waited enough, because more gets through than was thought, is due again. */
+    const recallEarly = (now: EpochMillis): Effect.Effect<void, TaskRepositoryError> => {
+      if (deferredUntil.size === 0 || now < recalledAt + fairness) return Effect.void
+      recalledAt = now
+      return Effect.forEach([...deferredUntil], ([functionName, until]) => {
+        if (until <= now) return Effect.sync(() => deferredUntil.delete(functionName))
+        if (!nearFuture.isShort(functionName)) return Effect.void
+        return Effect.map(
+          repository.recall({ functionName, now, limit: batchOfOthers }),
+          (recalled) => {
+            if (recalled === 0) deferredUntil.delete(functionName)
+          }
+        )
+      }, { discard: true })
+    }
 
     /**
      * While there is more than can start, the functions that have few slots, or none, are looked for now and then: what

@@ -31,6 +31,8 @@ export interface NearFuture {
   readonly slots: () => number
   /** Functions that may start nothing now, and hold enough here to go on with. */
   readonly full: () => ReadonlyArray<string>
+  /** Whether hardly anything of a function waits here, and one more of it may start now. */
+  readonly isShort: (functionName: string) => boolean
   /** Functions that have about as many slots as they should have, or more. */
   readonly served: () => ReadonlyArray<string>
   /** Something that the gate has closed may be open again. */
@@ -57,8 +59,13 @@ const taskBytes = 600
 
 const bytesOf = (task: ClaimedTask): number => taskBytes + (task.payload?.length ?? 0)
 
-const isDueBefore = (left: ClaimedTask, right: ClaimedTask): boolean =>
-  left.dueAt < right.dueAt || (left.dueAt === right.dueAt && left.id < right.id)
+/** What has been deferred was claimed ahead as well: it waits here for as long as it was to wait in the store. */
+const startsAt = (task: ClaimedTask): EpochMillis => Math.max(task.dueAt, task.claimableAt)
+
+const isDueBefore = (left: ClaimedTask, right: ClaimedTask): boolean => {
+  const difference = startsAt(left) - startsAt(right)
+  return difference !== 0 ? difference < 0 : left.id < right.id
+}
 
 /** What a blocked function may hold here: enough to go on with at once. */
 const heldWhileBlocked = 100
@@ -185,7 +192,8 @@ export const makeNearFuture = (needs: {
     /** Moves what has fallen due to its lane; answers when the next does. */
     const moveDue = (now: EpochMillis): EpochMillis => {
       for (let first = future.first; first !== undefined; first = future.first) {
-        if (first.dueAt - lead > now) return first.dueAt - lead
+        const at = startsAt(first) - lead
+        if (at > now) return at
         future.pop()
         const lane = laneOf(first.function.name)
         lane.ready.push(first)
@@ -286,6 +294,12 @@ export const makeNearFuture = (needs: {
       full: () => {
         const now = clock.unsafeCurrentTimeMillis()
         return names((lane) => lane.waiting >= heldWhileBlocked && gate.opensAt(lane.name, lane.running, now) > now)
+      },
+      isShort: (functionName) => {
+        const lane = lanes.get(functionName)
+        const now = clock.unsafeCurrentTimeMillis()
+        return (lane?.waiting ?? 0) < heldWhileBlocked / 2 &&
+          gate.opensAt(functionName, lane?.running ?? 0, now) <= now
       },
       served: () => {
         const busy = names(({ running }) => running > 0).length

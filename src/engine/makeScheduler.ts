@@ -49,6 +49,7 @@ import { makeIds } from "./Ids.ts"
 import type { Leases } from "./Leases.ts"
 import { makeLeases } from "./Leases.ts"
 import { makeNearFuture } from "./NearFuture.ts"
+import { Pace } from "./Pace.ts"
 import { makePruner } from "./Pruner.ts"
 import type { Reaper } from "./Reaper.ts"
 import { makeReaper, makeReconciler } from "./Reaper.ts"
@@ -127,6 +128,7 @@ export const makeScheduler: Effect.Effect<
     },
     onLost: () => Effect.zipRight(drivers.dropAll, Effect.asVoid(nearFuture.takeUnstarted))
   })
+  const pace = new Pace()
   const caps = yield* makeCaps({ repository, clock, onOpen: () => nearFuture.reopened() })
   const deployments = yield* makeDeployments(client)
   const events = yield* makeTaskEvents(repository, config.eventBuffer)
@@ -162,6 +164,7 @@ export const makeScheduler: Effect.Effect<
       drivers.followed("start", task, next)
     },
     onSettled: ({ next, task }) => {
+      pace.note(task.function.name, clock.unsafeCurrentTimeMillis())
       caps.onRoom(task.function.name)
       if (isFinished(task)) {
         pruner.noteFinished()
@@ -176,8 +179,8 @@ export const makeScheduler: Effect.Effect<
     lead,
     isShared: repository.shared,
     gate: {
-      slots: () => config.concurrency,
-      opensAt: (functionName) => caps.closedUntil(functionName),
+      slots: () => Math.min(config.concurrency, caps.ofAll()),
+      opensAt: caps.closedUntil,
       onStart: () => {},
       onEnd: () => {}
     },
@@ -201,6 +204,7 @@ export const makeScheduler: Effect.Effect<
     leases,
     nearFuture,
     unstartable: caps.unstartable,
+    pace: (functionName, now) => pace.of(functionName, now),
     handOn: driveOn.handOn
   })
   noticeControls = (yield* makeControls(repository, caps.learn)).notice

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, TestClock } from "effect"
 import { MemoryTaskRepository } from "../../src/adapters/memory/index.ts"
 import { LambdaScheduler, Trigger } from "../../src/index.ts"
+import { ScriptedLambdaClient } from "../../src/testing/index.ts"
 import { connections, engineIn, storeIn } from "../adapters/sql/support.ts"
 import { freshSchemaName } from "../support/postgres.ts"
 import { engine, instants, job, other } from "./support.ts"
@@ -129,4 +130,33 @@ describe("a cap", () => {
         assert.deepInclude(error, { _tag: "InvalidInput", reason: "OptionInvalid", field: "concurrency" })
       }
     }).pipe(Effect.provide(engine())))
+})
+
+describe("a backlog under a cap", () => {
+  it.effect(
+    "waits in the store, in its order, and leaves the rest of the places to others",
+    () =>
+      Effect.gen(function*() {
+        const scheduler = yield* LambdaScheduler
+        yield* scheduler.limits.set("job", { concurrency: 2 })
+        yield* scheduler.scheduleAll(job, Array.from({ length: 600 }, (_, payload) => ({ payload })))
+        yield* TestClock.adjust("5 seconds")
+        const begin = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
+        yield* scheduler.scheduleAll(other, Array.from({ length: 40 }, () => ({})))
+        yield* TestClock.adjust("5 seconds")
+        const waits = (yield* instants("other")).map((at) => at - begin)
+        assert.strictEqual(waits.length, 40)
+        assert.isBelow(Math.max(...waits), 3_000)
+        // Two a second, and none of them out of turn.
+        yield* TestClock.adjust("5 minutes")
+        assert.isAtLeast((yield* instants()).length, 590)
+        const client = yield* ScriptedLambdaClient
+        const order = (yield* client.invocationsOf("job")).map(({ payload }) => payload as number)
+        const displaced = order.map((payload, place) => Math.abs(payload - place))
+        assert.isAtMost(Math.max(...displaced), 5)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* instants()).length, 600)
+      }).pipe(Effect.provide(engine(second, { concurrency: 20, nearFutureCapacity: 200 }))),
+    60_000
+  )
 })
