@@ -6,8 +6,8 @@ import type { InstanceId, TaskId } from "../domain/Ids.ts"
 import type { InvocationResult } from "../domain/Invocation.ts"
 import { InvocationError } from "../domain/Invocation.ts"
 import type { RunningTask, Task } from "../domain/Task.ts"
-import { idempotencyKey } from "../domain/Task.ts"
-import type { EpochMillis } from "../domain/Time.ts"
+import { expiresAt, idempotencyKey, isExpired } from "../domain/Task.ts"
+import type { EpochMillis, Millis } from "../domain/Time.ts"
 import type { AttemptResult } from "../policies/retry.ts"
 import { settleAttempt } from "../policies/retry.ts"
 import type { InvokeRequest, LambdaClient } from "../ports/LambdaClient.ts"
@@ -56,7 +56,13 @@ export interface TaskRunner {
   readonly settleOrphan: (lease: Lease, orphan: RunningTask) => Effect.Effect<void>
 }
 
-const invokeRequest = (task: RunningTask, notAfter: EpochMillis, config: EngineSettings): InvokeRequest => ({
+/** @param left milliseconds up to the Task's deadline */
+const invokeRequest = (
+  task: RunningTask,
+  notAfter: EpochMillis,
+  left: Millis,
+  config: EngineSettings
+): InvokeRequest => ({
   target: task.function,
   payload: task.payload,
   type: "RequestResponse",
@@ -66,7 +72,7 @@ const invokeRequest = (task: RunningTask, notAfter: EpochMillis, config: EngineS
     idempotencyKey: idempotencyKey(task)
   },
   notAfter,
-  timeout: task.function.timeout + config.attemptMargin
+  timeout: Math.min(task.function.timeout + config.attemptMargin, task.retry.attemptTimeout ?? Infinity, left)
 })
 
 const resultOf = (exit: Exit.Exit<InvocationResult, InvocationError>): AttemptResult => {
@@ -95,6 +101,11 @@ const noLease = new TaskRepositoryError({
   message: "There is no lease to start anything under; a heartbeat has to get through first"
 })
 
+const deadlinePassed = new InvocationError({
+  reason: "TooLate",
+  message: "The deadline had passed before it could be sent; nothing was sent"
+})
+
 const leaseGone = new InvocationError({
   reason: "TooLate",
   message: "The lease went while the claim was under way; nothing was sent"
@@ -114,9 +125,12 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       if (now?.status === "Running" && now.owner === lease.instanceId && now.token === mark.token) {
         return Effect.map(next, (next) => ({ _tag: "Started", task: now, next }))
       }
-      // Nobody else can skip what is ours: by that it was given up.
-      return now?.status === "Skipped" && now.token === mark.token + 1
-        ? Effect.map(next, (next) => ({ _tag: "Skipped", task: now, next }))
+      // Nobody else can skip or expire what is ours: by that it was given up.
+      if (now?.token !== mark.token + 1) return Effect.succeed(fenced)
+      if (now.status === "Skipped") return Effect.map(next, (next) => ({ _tag: "Skipped", task: now, next }))
+      // A taker that has ended an attempt of ours has failed it as well: there was one more then.
+      return now.status === "Failed" && now.attempts.length === mark.claimed?.attempts.length
+        ? Effect.map(next, (next) => ({ _tag: "Expired", task: now, next }))
         : Effect.succeed(fenced)
     })
 
@@ -124,6 +138,16 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
   const beginOnceAvailable = (task: ClaimedTask): Effect.Effect<Begun | undefined, TaskRepositoryError> => {
     let mark: StartMark | undefined
     let asked = false
+    /** The same for every try; but one that has become too late meanwhile needs what follows an end as well. */
+    const markAt = (startsAt: EpochMillis): Effect.Effect<StartMark, TaskRepositoryError> => {
+      const tooLate = isExpired(task, startsAt)
+      return mark !== undefined && (!tooLate || mark.successor !== undefined)
+        ? Effect.succeed(mark)
+        : Effect.map(planSuccessor(task, tooLate ? "cancel" : "start", startsAt), (successor) => {
+          mark = { id: task.id, token: task.token, successor, claimed: task }
+          return mark
+        })
+    }
     const begin = Effect.suspend((): Effect.Effect<Begun | undefined, TaskRepositoryError> => {
       const lease = leases.current()
       if (lease === undefined) return Effect.fail(noLease)
@@ -132,13 +156,7 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       const askedAt = clock.unsafeCurrentTimeMillis()
       // A mark may be written a little early: the attempt begins when it is due.
       const startsAt = Math.max(askedAt, task.dueAt)
-      const marked = mark === undefined
-        ? Effect.map(planSuccessor(task, "start", startsAt), (successor) => {
-          mark = { id: task.id, token: task.token, successor, claimed: task }
-          return mark
-        })
-        : Effect.succeed(mark)
-      return Effect.flatMap(marked, (mark) => {
+      return Effect.flatMap(markAt(startsAt), (mark) => {
         const again = asked
         asked = true
         return Effect.flatMap(repository.start(lease, [mark], startsAt), ([verdict = fenced]) =>
@@ -185,8 +203,11 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       )
     }
     const send = Effect.suspend(() => {
-      engineMetrics.lateness(clock.unsafeCurrentTimeMillis() - running.dueAt)
-      return client.invoke(invokeRequest(running, leases.notAfter(), config))
+      const at = clock.unsafeCurrentTimeMillis()
+      const left = expiresAt(running) - at
+      if (left <= 0) return Effect.fail(deadlinePassed)
+      engineMetrics.lateness(at - running.dueAt)
+      return client.invoke(invokeRequest(running, leases.notAfter(), left, config))
     })
     return running.dueAt > now ? Effect.zipRight(untilDue(running), send) : send
   }

@@ -9,6 +9,7 @@ import type { InvalidInput, TaskRepositoryError } from "../domain/Errors.ts"
 import type { InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type {
   CancelledTask,
+  FailedTask,
   FinishedTask,
   RunningTask,
   ScheduledTask,
@@ -72,7 +73,10 @@ export interface ClaimRequest {
   /** Milliseconds: also claims what becomes claimable within this time. */
   readonly ahead: Millis
   readonly limit: number
-  /** How many one-shots that are due for the first time may be marked as started by the claim itself; default: none. */
+  /**
+   * How many one-shots that are due for the first time may be marked as started by the claim itself, which knows nothing of
+   * deadlines; default: none.
+   */
   readonly start?: number | undefined
   /** Names of functions that must not be claimed now: capped, or their breaker is open. */
   readonly excludeFunctions: ReadonlyArray<string>
@@ -93,7 +97,7 @@ export interface Claimed {
 export interface StartMark {
   readonly id: TaskId
   readonly token: number
-  /** For an occurrence of an anchored schedule: stored with the start (or the skip). */
+  /** For an occurrence that is followed when it starts, is skipped or expires: stored with that. */
   readonly successor: Successor | undefined
   /** The Task as the claim gave it: spares the store reading it back. */
   readonly claimed?: ClaimedTask | undefined
@@ -103,6 +107,8 @@ export interface StartMark {
 export type StartVerdict =
   | { readonly _tag: "Started"; readonly task: RunningTask; readonly next: ScheduledTask | undefined }
   | { readonly _tag: "Skipped"; readonly task: SkippedTask; readonly next: ScheduledTask | undefined }
+  /** It was too late: its deadline had passed at the instant of the mark. */
+  | { readonly _tag: "Expired"; readonly task: FailedTask; readonly next: ScheduledTask | undefined }
   /** No longer ours: cancelled, taken over, edited; or the lease has ended. */
   | { readonly _tag: "Fenced" }
 
@@ -274,7 +280,10 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
   /** Takes what is due, in order of `claimableAt`. No Task is given to two callers. */
   readonly claimDue: (request: ClaimRequest) => Io<Claimed>
 
-  /** Marks claimed Tasks as started, or skips them by their schedule's overlap rule; one verdict each, in order. */
+  /**
+   * Marks claimed Tasks as started, skips them by their schedule's overlap rule, or ends them where their deadline has
+   * passed at `now`; one verdict each, in order.
+   */
   readonly start: (lease: Lease, marks: ReadonlyArray<StartMark>, now: EpochMillis) => Io<ReadonlyArray<StartVerdict>>
 
   /** Ends attempts; one verdict each, in order. */

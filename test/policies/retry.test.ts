@@ -57,7 +57,8 @@ const neverRetried: ReadonlyArray<InvocationErrorReason> = [
   "NotFound",
   "PayloadTooLarge",
   "Rejected",
-  "MissingRegion"
+  "MissingRegion",
+  "GaveUp"
 ]
 
 describe("retryDelay", () => {
