@@ -111,8 +111,10 @@ const parseWord = <Word extends string>(field: string, words: ReadonlyArray<Word
 const isName = (name: unknown): name is string => typeof name === "string" && name.length >= 1 && name.length <= 256
 
 const parsePositive = (field: string, given: unknown): Parsed<Millis> =>
-  Either.flatMap(parseDuration(given, field), (millis) =>
-    millis >= 1 ? Either.right(millis) : refuse(field, "a duration of a millisecond or more", given))
+  Either.flatMap(
+    parseDuration(given, field),
+    (millis) => millis >= 1 ? Either.right(millis) : refuse(field, "a duration of a millisecond or more", given)
+  )
 
 /** How delays go on, and how many attempts they make; `undefined` where they do not say. */
 interface Delays {
@@ -199,10 +201,13 @@ export const parseRetryPolicy = (
     const jitter = options.schedule !== undefined && options.jitter === undefined
       ? undefined
       : yield* perhaps("jitter", (field, given) => parseWord(field, ["full", "none"], given))
-    const errors = yield* perhaps("notRetryableErrors", (field, given) =>
-      Array.isArray(given) && given.length <= 100 && given.every(isName)
-        ? Either.right([...given])
-        : refuse(field, "at most 100 names of 1 to 256 characters", given))
+    const errors = yield* perhaps(
+      "notRetryableErrors",
+      (field, given) =>
+        Array.isArray(given) && given.length <= 100 && given.every(isName)
+          ? Either.right([...given])
+          : refuse(field, "at most 100 names of 1 to 256 characters", given)
+    )
     const maxWait = yield* perhaps("maxWait", (field, given) => parseDuration(given, field))
     const deadline = yield* perhaps("deadline", parsePositive)
     const attemptTimeout = yield* perhaps("attemptTimeout", parsePositive)

@@ -131,18 +131,20 @@ const delayOf = (task: RunningTask, end: AttemptEnd, result: AttemptResult, rand
   const retryAfter = result instanceof InvocationError ? result.retryAfter : undefined
   return isSpent(end.outcome)
     ? retryDelay(task.retry, spentAttempts(task), random, retryAfter)
-    : retryDelay(patient(task.retry), task.attempts.length, random, retryAfter)
+    : retryDelay(patient(task.retry), task.attempts.length - firstOfRow(task), random, retryAfter)
 }
 
-/** When the first of the attempts began that have cost nothing, one after the other up to now. */
-const waitsSince = ({ attempts }: RunningTask): EpochMillis => {
+/** Where the row of attempts begins that have cost nothing, of which the one that has just ended is the last. */
+const firstOfRow = ({ attempts }: RunningTask): number => {
   let first = attempts.length - 1
   for (;;) {
     const before = attempts[first - 1]?.ended
-    if (before === undefined || isSpent(before.outcome)) return attempts[first]?.startedAt ?? Infinity
+    if (before === undefined || isSpent(before.outcome)) return first
     first--
   }
 }
+
+const waitsSince = (task: RunningTask): EpochMillis => task.attempts[firstOfRow(task)]?.startedAt ?? Infinity
 
 /** Why nothing is tried again at an instant, if so. */
 const outOfTime = (task: RunningTask, end: AttemptEnd, at: EpochMillis): string | undefined => {

@@ -192,7 +192,9 @@ describe("an Effect Schedule", () => {
   })
 
   it("that cannot be taken in advance is refused, and so is one beside backoff", () => {
-    class Missing extends Context.Tag("test/Missing")<Missing, number>() {}
+    class Missing
+      extends Context.Tag("effect-lambda-scheduler/test/domain/RetryPolicy.test/Missing")<Missing, number>()
+    {}
     const bad: Readonly<Record<string, unknown>> = {
       "nothing of the kind": { step: 5 },
       "a text": "exponential",

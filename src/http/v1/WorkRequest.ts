@@ -33,7 +33,10 @@ const Retry = Schema.Struct({
     Schema.Literal("full", "none"),
     "full: a delay is drawn evenly from 0 to what it would be. Default: full where delays double, else none"
   ),
-  maxWait: described(Duration, "For how long attempts that cost nothing may follow each other. Default: as maxAge allows"),
+  maxWait: described(
+    Duration,
+    "For how long attempts that cost nothing may follow each other. Default: as maxAge allows"
+  ),
   deadline: described(
     Duration,
     "From the nominal instant; after that nothing is started, and what runs is given up. Default: none"
