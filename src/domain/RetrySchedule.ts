@@ -27,7 +27,12 @@ const take = (schedule: Schedule.Schedule<unknown, unknown>, most: number): Effe
     const delays: Array<number> = []
     // One more than wanted tells whether it ends.
     while (delays.length <= most) {
-      const [next, , decision] = yield* schedule.step(now, undefined, state)
+      const step: readonly [unknown, unknown, ScheduleDecision.ScheduleDecision] = yield* schedule.step(
+        now,
+        undefined,
+        state
+      )
+      const [next, , decision] = step
       if (ScheduleDecision.isDone(decision)) return { delays, ends: true }
       state = next
       const delay = Math.max(0, ScheduleIntervals.start(decision.intervals) - now)
