@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Random, TestClock } from "effect"
+import { DateTime, Duration, Effect, Random, Schedule, TestClock } from "effect"
 import { createHash } from "node:crypto"
 import { keyOf } from "../../src/engine/Idempotency.ts"
 import { parseWork } from "../../src/engine/WorkRequest.ts"
@@ -131,6 +131,22 @@ describe("a call with an idempotency key", () => {
       }
       assert.deepStrictEqual(yield* counts(scheduler), { Scheduled: 1 })
       assert.deepStrictEqual((yield* scheduler.listSchedules()).items, [])
+    }).pipe(Effect.provide(engine())))
+
+  it.effect("draws the jitter of a Schedule from its key, so that the same request is the same again", () =>
+    Effect.gen(function*() {
+      const scheduler = yield* LambdaScheduler
+      const retry = { schedule: Schedule.jittered(Schedule.exponential("1 second")), maxAttempts: 4 }
+      const asked = { retry, trigger: Trigger.after("1 hour"), idempotencyKey: "k" }
+      const first = yield* scheduler.schedule(job, asked)
+      assert.deepStrictEqual(yield* scheduler.schedule(job, asked), first)
+      const another = yield* scheduler.schedule(job, { ...asked, idempotencyKey: "l" })
+      assert.notDeepEqual(another.retry, first.retry)
+      const plain = { ...retry, schedule: Schedule.exponential("1 second") }
+      const error = yield* Effect.flip(scheduler.schedule(job, { ...asked, retry: plain }))
+      assert.strictEqual(error._tag, "IdempotencyConflict")
+      const every = { retry, trigger: Trigger.fixed("1 hour"), initialDelay: "1 hour", idempotencyKey: "m" } as const
+      assert.deepStrictEqual(yield* scheduler.repeat(job, every), yield* scheduler.repeat(job, every))
     }).pipe(Effect.provide(engine())))
 
   it.effect("of what retention has removed is refused for a day; then it is a new one", () =>

@@ -64,28 +64,15 @@ describe("the delays of a policy", () => {
   )
 
   eachStore(
-    "of a Schedule with jitter are drawn once for each Task; a repeated call under a key finds its own",
+    "of a Schedule with jitter are drawn for each Task",
     (store) =>
-      onStage(store, begin, { job: () => fail() }, (stage) =>
+      onStage(store, begin, {}, (stage) =>
         Effect.gen(function*() {
           const { scheduler } = yield* stage.start()
           const retry = { schedule: Schedule.jittered(Schedule.exponential("1 second")), maxAttempts: 4 }
           const options = { retry, trigger: Trigger.after("1 hour") }
-          const delays = (task: Task) => String(task.retry.backoff)
-          const [one, two] = yield* scheduler.scheduleAll(job, [options, options])
-          if (one === undefined || two === undefined) return assert.fail("two were asked for")
-          assert.notStrictEqual(delays(one), delays(two))
-          const keyed = { ...options, idempotencyKey: "k" }
-          const first = yield* scheduler.schedule(job, keyed)
-          yield* Effect.sleep("5 seconds")
-          const again = yield* scheduler.schedule(job, keyed)
-          assert.deepStrictEqual([again.id, again.retry], [first.id, first.retry])
-          const another = yield* scheduler.schedule(job, { ...options, idempotencyKey: "l" })
-          assert.notStrictEqual(delays(another), delays(first))
-          const conflict = yield* Effect.flip(
-            scheduler.schedule(job, { ...keyed, retry: { ...retry, schedule: Schedule.exponential("1 second") } })
-          )
-          assert.strictEqual(conflict._tag, "IdempotencyConflict")
+          const tasks = yield* scheduler.scheduleAll(job, [options, options, options])
+          assert.strictEqual(new Set(tasks.map((task) => String(task.retry.backoff))).size, 3)
         }))
   )
 
@@ -400,7 +387,7 @@ describe("after its deadline nothing is started", () => {
           one.link.fault = (call) => call === "start" ? lostReply : undefined
           yield* until(96_000)
           one.link.fault = () => undefined
-          yield* until(100_000)
+          yield* until(140_000)
           const [next, expired] = (yield* world.tasks).filter(({ scheduleId }) => scheduleId === id)
           assert.strictEqual(expired && failureOf(expired)[0], "Expired")
           // It is the driver's, not forgotten until somebody finds it.
