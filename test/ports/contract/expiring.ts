@@ -5,7 +5,16 @@ import type { RetryPolicy } from "../../../src/domain/RetryPolicy.ts"
 import { defaultRetryPolicy } from "../../../src/domain/RetryPolicy.ts"
 import type { Successor } from "../../../src/domain/TaskSchedule.ts"
 import type { ClaimedTask, Lease, StartVerdict } from "../../../src/ports/TaskRepository.ts"
-import { aSchedule, aSpacedSchedule, aTask, occurrenceOf, retrying, succeeded, successorOf, t0 } from "../../support/builders.ts"
+import {
+  aSchedule,
+  aSpacedSchedule,
+  aTask,
+  occurrenceOf,
+  retrying,
+  succeeded,
+  successorOf,
+  t0
+} from "../../support/builders.ts"
 import {
   allTasks,
   changesUpTo,
@@ -32,7 +41,11 @@ const mark = (
   isShown: boolean
 ): Effect.Effect<StartVerdict, unknown> =>
   Effect.map(
-    repository.start(lease, [{ id: held.id, token: held.token, successor, ...(isShown ? { claimed: held } : {}) }], now),
+    repository.start(
+      lease,
+      [{ id: held.id, token: held.token, successor, ...(isShown ? { claimed: held } : {}) }],
+      now
+    ),
     ([verdict]) => verdict ?? expect.fail("no verdict")
   )
 
