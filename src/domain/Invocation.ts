@@ -22,7 +22,7 @@ export const InvocationErrorReason = Schema.Literal(
   "ServiceError",
   /** No connection could be made: refused, no such host, TLS. Nothing was sent. */
   "Unreachable",
-  /** The lease would have ended before the bytes left. Nothing was sent. */
+  /** The lease would have ended, or the Task's deadline had passed, before the bytes left. Nothing was sent. */
   "TooLate",
   /** No credentials could be had. Nothing was sent. */
   "MissingCredentials",
@@ -36,7 +36,11 @@ export const InvocationErrorReason = Schema.Literal(
   "NotFound",
   "PayloadTooLarge",
   /** The service refused the request as such (HTTP 4xx). */
-  "Rejected"
+  "Rejected",
+  /** The function answered that it wants another attempt, and when. */
+  "RetryRequested",
+  /** The function answered that another attempt makes no sense. */
+  "GaveUp"
 )
 export type InvocationErrorReason = typeof InvocationErrorReason.Type
 
@@ -55,7 +59,9 @@ const outcomes: Record<InvocationErrorReason, Exclude<AttemptOutcome, "succeeded
   AccessDenied: "failed",
   NotFound: "failed",
   PayloadTooLarge: "failed",
-  Rejected: "failed"
+  Rejected: "failed",
+  RetryRequested: "failed",
+  GaveUp: "failed"
 }
 
 /** The failure of one invocation. */

@@ -43,7 +43,7 @@ export interface AttemptFailure {
 
 /** Why a Task failed for good. */
 export interface TaskFailure {
-  /** The last attempt's reason, or `Expired` when its age ran out first. */
+  /** The last attempt's reason, or `Expired` when its age or its deadline ran out first. */
   readonly reason: AttemptFailure["reason"] | "Expired"
   readonly message: string
 }
@@ -133,6 +133,27 @@ export const startedAt = (task: Task): EpochMillis | undefined => task.attempts.
 
 /** When its latest attempt ended; `undefined` while it runs and before the first. */
 export const executedAt = (task: Task): EpochMillis | undefined => task.attempts.at(-1)?.ended?.at
+
+/** How long an attempt took, from its start mark to its end; `undefined` while it runs. */
+export const durationOf = (attempt: Attempt): Millis | undefined =>
+  attempt.ended === undefined ? undefined : attempt.ended.at - attempt.startedAt
+
+/**
+ * The instant from which on a Task is neither started nor waited for; `Infinity` where it has no deadline. That of an
+ * occurrence counts from its nominal instant. What was asked for by hand has from when that was: its instant may be past.
+ *
+ * @example
+ * expiresAt({ ...task, nominalAt: 1_000, createdAt: 0, retry: { ...defaultRetryPolicy, deadline: 500 } }) // 1500
+ */
+export const expiresAt = (
+  { createdAt, nominalAt, origin, retry }: Pick<TaskFields, "createdAt" | "nominalAt" | "origin" | "retry">
+): EpochMillis =>
+  retry.deadline === undefined
+    ? Infinity
+    : (origin === "schedule" ? nominalAt : Math.max(nominalAt, createdAt)) + retry.deadline
+
+/** @param now epoch milliseconds */
+export const isExpired = (task: Parameters<typeof expiresAt>[0], now: EpochMillis): boolean => now >= expiresAt(task)
 
 const unspent: ReadonlySet<AttemptOutcome> = new Set(["throttled", "notReady", "notSent"])
 

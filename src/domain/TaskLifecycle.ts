@@ -8,6 +8,7 @@ import type {
   Attempt,
   AttemptEnd,
   CancelledTask,
+  FailedTask,
   FinishedTask,
   LiveTask,
   RunningTask,
@@ -124,6 +125,19 @@ export const skip = (
     ? become(task, {
       status: "Skipped",
       skipped,
+      finishedAt: notBefore(task.attempts, now),
+      owner: undefined,
+      token: task.token + 1
+    })
+    : undefined
+
+/** A Task is not started any more: its deadline has passed. */
+export const expire = (task: Task, owner: InstanceId, token: number, now: EpochMillis): FailedTask | undefined =>
+  task.status === "Scheduled" && task.owner === owner && task.token === token
+    ? become(task, {
+      status: "Failed",
+      failure: { reason: "Expired", message: `Not started within its deadline of ${task.retry.deadline} ms` },
+      redrivenAs: undefined,
       finishedAt: notBefore(task.attempts, now),
       owner: undefined,
       token: task.token + 1

@@ -20,8 +20,11 @@ export interface ScheduleDrivers {
   readonly start: (schedule: TaskSchedule, first: ClaimedTask) => void
   /** The rule by which a fiber goes on, as it was when the fiber began; not those that are too large to be held. */
   readonly held: (id: TaskScheduleId) => TaskSchedule | undefined
-  /** Tells what the store has put after an occurrence when it began or ended; `undefined`: nothing. */
-  readonly followed: (moment: "start" | "end", occurrence: Task, next: ScheduledTask | undefined) => void
+  /**
+   * Tells what the store has put after an occurrence when it began or ended, or was over without another run (`expire`);
+   * `undefined`: nothing.
+   */
+  readonly followed: (moment: "start" | "end" | "expire", occurrence: Task, next: ScheduledTask | undefined) => void
   /** The occurrence that the fiber waited for is cancelled: it goes on with another one. */
   readonly aim: (id: TaskScheduleId, next: ClaimedTask) => void
   /** The occurrence is no longer this instance's, as the store has told: whoever has it drives on. */
@@ -197,7 +200,9 @@ export const makeScheduleDrivers = (
           return
         }
         // A retry, or the end of an anchored run, is not the moment at which its rule goes on.
-        if (successorIsStoredAt(driver.recurrence) === moment) goOn(driver, driver.following, next)
+        if (moment === "expire" || successorIsStoredAt(driver.recurrence) === moment) {
+          goOn(driver, driver.following, next)
+        }
       },
       lost: ({ id, scheduleId, token }) => {
         const driver = scheduleId === undefined ? undefined : drivers.get(scheduleId)

@@ -11,7 +11,8 @@ import type { TaskRepository } from "../ports/TaskRepository.ts"
 
 /**
  * @param task any Task; a one-shot has no successor
- * @param moment what is about to be stored of it; a cancelled occurrence is followed whatever the rule
+ * @param moment what is about to be stored of it; one that is over before it has run (`cancel`: cancelled or expired) is
+ * followed whatever the rule
  * @param now epoch milliseconds
  */
 export type PlanSuccessor = (

@@ -6,8 +6,8 @@ import type { InstanceId, TaskId } from "../domain/Ids.ts"
 import type { InvocationResult } from "../domain/Invocation.ts"
 import { InvocationError } from "../domain/Invocation.ts"
 import type { RunningTask, Task } from "../domain/Task.ts"
-import { idempotencyKey } from "../domain/Task.ts"
-import type { EpochMillis } from "../domain/Time.ts"
+import { expiresAt, idempotencyKey, isExpired } from "../domain/Task.ts"
+import type { EpochMillis, Millis } from "../domain/Time.ts"
 import type { AttemptResult } from "../policies/retry.ts"
 import { settleAttempt } from "../policies/retry.ts"
 import type { InvokeRequest, LambdaClient } from "../ports/LambdaClient.ts"
@@ -45,8 +45,6 @@ export interface TaskRunnerNeeds {
   readonly onCapped: (task: ClaimedTask, cap: string) => void
   /** The caps that a function runs under. */
   readonly capsOf: (functionName: string) => ReadonlyArray<string> | undefined
-  /** The function has answered, or could not be asked. */
-  readonly onAnswer: (task: RunningTask, result: AttemptResult) => void
   /** The store has refused a start mark or an outcome, or the lease has gone under which the Task was claimed. */
   readonly onLost: (task: Pick<Task, "id" | "scheduleId" | "token">) => void
   readonly onSettled: (verdict: Extract<SettleVerdict, { readonly _tag: "Accepted" }>) => void
@@ -62,7 +60,13 @@ export interface TaskRunner {
   readonly settleOrphan: (lease: Lease, orphan: RunningTask) => Effect.Effect<void>
 }
 
-const invokeRequest = (task: RunningTask, notAfter: EpochMillis, config: EngineSettings): InvokeRequest => ({
+/** @param left milliseconds up to the Task's deadline */
+const invokeRequest = (
+  task: RunningTask,
+  notAfter: EpochMillis,
+  left: Millis,
+  config: EngineSettings
+): InvokeRequest => ({
   target: task.function,
   payload: task.payload,
   type: "RequestResponse",
@@ -72,7 +76,7 @@ const invokeRequest = (task: RunningTask, notAfter: EpochMillis, config: EngineS
     idempotencyKey: idempotencyKey(task)
   },
   notAfter,
-  timeout: task.function.timeout + config.attemptMargin
+  timeout: Math.min(task.function.timeout + config.attemptMargin, task.retry.attemptTimeout ?? Infinity, left)
 })
 
 const resultOf = (exit: Exit.Exit<InvocationResult, InvocationError>): AttemptResult => {
@@ -101,6 +105,11 @@ const noLease = new TaskRepositoryError({
   message: "There is no lease to start anything under; a heartbeat has to get through first"
 })
 
+const deadlinePassed = new InvocationError({
+  reason: "TooLate",
+  message: "The deadline had passed before it could be sent; nothing was sent"
+})
+
 const leaseGone = new InvocationError({
   reason: "TooLate",
   message: "The lease went while the claim was under way; nothing was sent"
@@ -120,9 +129,12 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       if (now?.status === "Running" && now.owner === lease.instanceId && now.token === mark.token) {
         return Effect.map(next, (next) => ({ _tag: "Started", task: now, next }))
       }
-      // Nobody else can skip what is ours: by that it was given up.
-      return now?.status === "Skipped" && now.token === mark.token + 1
-        ? Effect.map(next, (next) => ({ _tag: "Skipped", task: now, next }))
+      // Nobody else can skip or expire what is ours: by that it was given up.
+      if (now?.token !== mark.token + 1) return Effect.succeed(fenced)
+      if (now.status === "Skipped") return Effect.map(next, (next) => ({ _tag: "Skipped", task: now, next }))
+      // A taker that has ended an attempt of ours has failed it as well: there was one more then.
+      return now.status === "Failed" && now.attempts.length === mark.claimed?.attempts.length
+        ? Effect.map(next, (next) => ({ _tag: "Expired", task: now, next }))
         : Effect.succeed(fenced)
     })
 
@@ -130,16 +142,12 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
   const beginOnceAvailable = (task: ClaimedTask): Effect.Effect<Begun | undefined, TaskRepositoryError> => {
     let mark: StartMark | undefined
     let asked = false
-    const begin = Effect.suspend((): Effect.Effect<Begun | undefined, TaskRepositoryError> => {
-      const lease = leases.current()
-      if (lease === undefined) return Effect.fail(noLease)
-      // Claimed under a lease that was lost since.
-      if (lease.instanceId !== task.owner) return Effect.as(Effect.sync(() => needs.onLost(task)), undefined)
-      const askedAt = clock.unsafeCurrentTimeMillis()
-      // A mark may be written a little early: the attempt begins when it is due.
-      const startsAt = Math.max(askedAt, task.dueAt)
-      const marked = mark === undefined
-        ? Effect.map(planSuccessor(task, "start", startsAt), (successor) => {
+    /** The same for every try; but one that has become too late meanwhile needs what follows an end as well. */
+    const markAt = (startsAt: EpochMillis): Effect.Effect<StartMark, TaskRepositoryError> => {
+      const tooLate = isExpired(task, startsAt)
+      return mark !== undefined && (!tooLate || mark.successor !== undefined)
+        ? Effect.succeed(mark)
+        : Effect.map(planSuccessor(task, tooLate ? "cancel" : "start", startsAt), (successor) => {
           mark = {
             id: task.id,
             token: task.token,
@@ -149,8 +157,16 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
           }
           return mark
         })
-        : Effect.succeed(mark)
-      return Effect.flatMap(marked, (mark) => {
+    }
+    const begin = Effect.suspend((): Effect.Effect<Begun | undefined, TaskRepositoryError> => {
+      const lease = leases.current()
+      if (lease === undefined) return Effect.fail(noLease)
+      // Claimed under a lease that was lost since.
+      if (lease.instanceId !== task.owner) return Effect.as(Effect.sync(() => needs.onLost(task)), undefined)
+      const askedAt = clock.unsafeCurrentTimeMillis()
+      // A mark may be written a little early: the attempt begins when it is due.
+      const startsAt = Math.max(askedAt, task.dueAt)
+      return Effect.flatMap(markAt(startsAt), (mark) => {
         const again = asked
         asked = true
         return Effect.flatMap(repository.start(lease, [mark], startsAt), ([verdict = fenced]) =>
@@ -201,8 +217,11 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       )
     }
     const send = Effect.suspend(() => {
-      engineMetrics.lateness(clock.unsafeCurrentTimeMillis() - running.dueAt)
-      return client.invoke(invokeRequest(running, leases.notAfter(), config))
+      const at = clock.unsafeCurrentTimeMillis()
+      const left = expiresAt(running) - at
+      if (left <= 0) return Effect.fail(deadlinePassed)
+      engineMetrics.lateness(at - running.dueAt)
+      return client.invoke(invokeRequest(running, leases.notAfter(), left, config))
     })
     return running.dueAt > now ? Effect.zipRight(untilDue(running), send) : send
   }
@@ -234,9 +253,7 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
 
   const perform = (begun: Begun, restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>) =>
     Effect.flatMap(Effect.exit(restore(Effect.suspend(() => invoke(begun)))), (exit) => {
-      const result = resultOf(exit)
-      needs.onAnswer(begun.running, result)
-      const settled = finish(begun.lease, begun.running, result)
+      const settled = finish(begun.lease, begun.running, resultOf(exit))
       return Exit.isFailure(exit) && Cause.isDie(exit.cause)
         ? Effect.zipRight(Effect.logError("The Lambda client died", exit.cause), settled)
         : settled

@@ -1,5 +1,6 @@
 /** What a caller asks for, checked before anything is deployed or stored: pure. */
 import { Either, ParseResult, Schema } from "effect"
+import type { Random } from "effect"
 import { InvalidInput } from "../domain/Errors.ts"
 import { checkJsonText, toJsonText } from "../domain/Json.ts"
 import type { AnyLambdaFunction } from "../domain/LambdaFunction.ts"
@@ -80,11 +81,16 @@ const parsePriority = (priority: unknown): Either.Either<number, InvalidInput> =
       })
     )
 
-/** Checks and completes; the errors are those of its parts. */
+/**
+ * Checks and completes; the errors are those of its parts.
+ *
+ * @param random what the delays of a Schedule are drawn from
+ */
 export const parseWork = (
   fn: AnyLambdaFunction,
   options: WorkOptions<unknown> = noOptions,
-  defaultRetry: RetryPolicy
+  defaultRetry: RetryPolicy,
+  random: () => Random.Random
 ): Either.Either<Work, InvalidInput> =>
   Either.flatMap(
     parseWorkName(fn, options.name),
@@ -92,7 +98,7 @@ export const parseWork = (
       Either.flatMap(parsePayload(fn, options), (payload) =>
         Either.flatMap(parseTags(options.tags), (tags) =>
           Either.flatMap(parsePriority(options.priority), (priority) =>
-            Either.map(parseRetryPolicy(options.retry, defaultRetry), (retry) => ({
+            Either.map(parseRetryPolicy(options.retry, defaultRetry, random), (retry) => ({
               name,
               payload,
               tags,

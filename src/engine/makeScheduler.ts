@@ -1,6 +1,6 @@
 /** Puts the parts of the engine together behind the public service. */
 import type { Scope } from "effect"
-import { Effect, Either, Option, ParseResult, Schema, Stream } from "effect"
+import { Effect, Either, Option, ParseResult, Random, Schema, Stream } from "effect"
 import type { IdempotencyConflict, InvalidInput, TaskRepositoryError } from "../domain/Errors.ts"
 import {
   ResultInvalid,
@@ -158,10 +158,9 @@ export const makeScheduler: Effect.Effect<
       caps.onFull(cap)
       nearFuture.offer(task)
     },
-    onAnswer: () => {},
-    onStart: ({ next, task }) => {
-      if (task.status === "Skipped") pruner.noteFinished()
-      drivers.followed("start", task, next)
+    onStart: ({ _tag, next, task }) => {
+      if (isFinished(task)) pruner.noteFinished()
+      drivers.followed(_tag === "Expired" ? "expire" : "start", task, next)
     },
     onSettled: ({ next, task }) => {
       pace.note(task.function.name, clock.unsafeCurrentTimeMillis())
@@ -341,6 +340,9 @@ export const makeScheduler: Effect.Effect<
         taskOf(verdict as InsertVerdict, key))
     )
 
+  /** The same request under the same key comes to the same delays: there, what a Schedule draws depends on the key. */
+  const chanceOf = (key: string | undefined) => (): Random.Random => key === undefined ? random : Random.make(key)
+
   /** What is asked for, checked; everything but the deployment. Without a generator: every Task comes by here. */
   const parseSchedule = <Payload>(
     fn: AnyLambdaFunction,
@@ -352,9 +354,9 @@ export const makeScheduler: Effect.Effect<
     if (Either.isLeft(dueAt)) return Either.left(dueAt.left)
     const repeatable = options === undefined ? noKey : parseRepeatable(options)
     if (Either.isLeft(repeatable)) return Either.left(repeatable.left)
-    const work = parseWork(fn, options, config.retry)
-    if (Either.isLeft(work)) return Either.left(work.left)
     const { id, key } = repeatable.right
+    const work = parseWork(fn, options, config.retry, chanceOf(key))
+    if (Either.isLeft(work)) return Either.left(work.left)
     return Either.right({ trigger, askedAt, dueAt: dueAt.right, id, key, work: work.right })
   }
 
@@ -442,11 +444,12 @@ export const makeScheduler: Effect.Effect<
     Effect.gen(function*() {
       const timing = yield* Trigger.parseTiming(options)
       yield* Trigger.planRecurrence(options.trigger, timing, clock.unsafeCurrentTimeMillis(), config.minimumInterval)
+      const repeatable = yield* parseRepeatable(options)
       return {
-        work: yield* parseWork(fn, options, config.retry),
+        work: yield* parseWork(fn, options, config.retry, chanceOf(repeatable.key)),
         maxRuns: yield* parseMaxRuns(options.maxRuns),
         timing,
-        ...(yield* parseRepeatable(options))
+        ...repeatable
       }
     })
 

@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { AttemptOutcome } from "../domain/Invocation.ts"
 import type { InvocationBody } from "../domain/Invocation.ts"
 import type { Attempt, FunctionTarget, Task } from "../domain/Task.ts"
-import { executedAt, isFinished, startedAt, taskStatuses } from "../domain/Task.ts"
+import { durationOf, executedAt, isFinished, startedAt, taskStatuses } from "../domain/Task.ts"
 import { iso } from "../domain/Time.ts"
 import { Instant, isoOrNull } from "./Instant.ts"
 
@@ -13,13 +13,16 @@ const AttemptAnswer = Schema.Struct({
   number: described(Schema.Int, "1, 2, ..."),
   startedAt: Instant,
   endedAt: Schema.NullOr(Instant),
+  durationMs: described(Schema.NullOr(Schema.Int), "From its start to its end, in milliseconds"),
   outcome: Schema.NullOr(AttemptOutcome),
   error: Schema.NullOr(Schema.Struct({
     reason: Schema.String,
     message: Schema.String,
     errorType: Schema.NullOr(Schema.String)
   })),
-  requestId: Schema.NullOr(Schema.String)
+  requestId: Schema.NullOr(Schema.String),
+  executedVersion: described(Schema.NullOr(Schema.String), "The version of the function that ran"),
+  logTail: described(Schema.NullOr(Schema.String), "The end of its log, at most 4 KB")
 })
 
 export const TaskAnswer = Schema.Struct({
@@ -72,6 +75,7 @@ const attemptAnswer = (attempt: Attempt): TaskAnswer["attempts"][number] => ({
   number: attempt.number,
   startedAt: iso(attempt.startedAt),
   endedAt: isoOrNull(attempt.ended?.at),
+  durationMs: durationOf(attempt) ?? null,
   outcome: attempt.ended?.outcome ?? null,
   error: attempt.ended?.error === undefined
     ? null
@@ -80,7 +84,9 @@ const attemptAnswer = (attempt: Attempt): TaskAnswer["attempts"][number] => ({
       message: attempt.ended.error.message,
       errorType: attempt.ended.error.errorType ?? null
     },
-  requestId: attempt.ended?.requestId ?? null
+  requestId: attempt.ended?.requestId ?? null,
+  executedVersion: attempt.ended?.executedVersion ?? null,
+  logTail: attempt.ended?.logTail ?? null
 })
 
 /** Shows a Task; nothing in it is a secret of the server. */

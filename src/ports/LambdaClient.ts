@@ -17,7 +17,10 @@ export interface InvokeRequest {
   readonly clientContext: Readonly<Record<string, string | number>> | undefined
   /** Nothing may leave after this instant (epoch milliseconds): the caller's lease ends. `Infinity` for no bound. */
   readonly notAfter: EpochMillis
-  /** How long to wait for the answer, in milliseconds: the function's own timeout and a margin. */
+  /**
+   * How long to wait for the answer, in milliseconds: the function's own timeout and a margin, or less where the Task says so.
+   * Then it fails with `NoAnswer`, if the request may have left.
+   */
   readonly timeout: Millis
 }
 

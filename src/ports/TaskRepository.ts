@@ -9,6 +9,7 @@ import type { InvalidInput, TaskRepositoryError } from "../domain/Errors.ts"
 import type { InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type {
   CancelledTask,
+  FailedTask,
   FinishedTask,
   RunningTask,
   ScheduledTask,
@@ -85,7 +86,10 @@ export interface ClaimRequest {
   /** Milliseconds: also claims what becomes claimable within this time. */
   readonly ahead: Millis
   readonly limit: number
-  /** How many one-shots that are due for the first time may be marked as started by the claim itself; default: none. */
+  /**
+   * How many one-shots that are due for the first time may be marked as started by the claim itself, which knows nothing of
+   * deadlines; default: none.
+   */
   readonly start?: number | undefined
   /** Functions of which the claim marks none as started: something has to be asked for first; default: none. */
   readonly unstartable?: ReadonlyArray<string> | undefined
@@ -129,7 +133,7 @@ export interface Claimed {
 export interface StartMark {
   readonly id: TaskId
   readonly token: number
-  /** For an occurrence of an anchored schedule: stored with the start (or the skip). */
+  /** For an occurrence that is followed when it starts, is skipped or expires: stored with that. */
   readonly successor: Successor | undefined
   /** The Task as the claim gave it: spares the store reading it back. */
   readonly claimed?: ClaimedTask | undefined
@@ -143,6 +147,8 @@ export type StartVerdict =
   | { readonly _tag: "Skipped"; readonly task: SkippedTask; readonly next: ScheduledTask | undefined }
   /** As many run as may, over all instances whose lease lives. The Task is still the caller's. */
   | { readonly _tag: "Capped"; readonly cap: string }
+  /** It was too late: its deadline had passed at the instant of the mark. */
+  | { readonly _tag: "Expired"; readonly task: FailedTask; readonly next: ScheduledTask | undefined }
   /** No longer ours: cancelled, taken over, edited; or the lease has ended. */
   | { readonly _tag: "Fenced" }
 
@@ -314,7 +320,10 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
   /** Takes what is due, in order of `claimableAt`. No Task is given to two callers. */
   readonly claimDue: (request: ClaimRequest) => Io<Claimed>
 
-  /** Marks claimed Tasks as started, or skips them by their schedule's overlap rule; one verdict each, in order. */
+  /**
+   * Marks claimed Tasks as started, skips them by their schedule's overlap rule, or ends them where their deadline has
+   * passed at `now`; one verdict each, in order.
+   */
   readonly start: (lease: Lease, marks: ReadonlyArray<StartMark>, now: EpochMillis) => Io<ReadonlyArray<StartVerdict>>
 
   /** Ends attempts; one verdict each, in order. */

@@ -223,20 +223,24 @@ const thrown = (cause: unknown): InvocationError =>
     cause
   })
 
-/** Lambda ends a function that overruns its own timeout; so do we. */
+/** Lambda ends a function that overruns its own timeout, and a client gives up an answer that takes too long; so do we. */
 const inTime = (
-  { request: { target: { timeout } } }: ScriptedCall,
+  { request }: ScriptedCall,
   script: Effect.Effect<unknown, InvocationError>
-): Effect.Effect<unknown, InvocationError> =>
-  Effect.timeoutFail(script, {
-    duration: timeout,
+): Effect.Effect<unknown, InvocationError> => {
+  const { timeout } = request.target
+  return Effect.timeoutFail(script, {
+    duration: Math.min(timeout, request.timeout),
     onTimeout: () =>
-      new InvocationError({
-        reason: "FunctionTimeout",
-        errorType: "Sandbox.Timedout",
-        message: `Task timed out after ${(timeout / 1_000).toFixed(2)} seconds`
-      })
+      request.timeout < timeout
+        ? new InvocationError({ reason: "NoAnswer", message: `No answer within ${request.timeout} ms` })
+        : new InvocationError({
+          reason: "FunctionTimeout",
+          errorType: "Sandbox.Timedout",
+          message: `Task timed out after ${(timeout / 1_000).toFixed(2)} seconds`
+        })
   })
+}
 
 const resultOf = (request: InvokeRequest, result: unknown): InvocationResult => ({
   // Lambda answers Event and DryRun without a body.

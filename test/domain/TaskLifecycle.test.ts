@@ -34,6 +34,7 @@ const states = {
   Succeeded: settledTo(toSucceeded()),
   Failed: settledTo(toFailed()),
   Cancelled: made(TaskLifecycle.cancel(running, t0 + 5)),
+  "Failed, expired": made(TaskLifecycle.expire(claimed, me, claimed.token, t0 + 5)),
   Skipped: made(TaskLifecycle.skip(claimed, me, claimed.token, "overlap", t0 + 5))
 }
 type StateName = keyof typeof states
@@ -44,6 +45,7 @@ const events = {
   release: (task: Task) => TaskLifecycle.release(task, task.token, t0 + 20),
   start: (task: Task) => TaskLifecycle.start(task, me, task.token, t0 + 20),
   skip: (task: Task) => TaskLifecycle.skip(task, me, task.token, "overlap", t0 + 20),
+  expire: (task: Task) => TaskLifecycle.expire(task, me, task.token, t0 + 20),
   succeed: (task: Task) => settle(task, toSucceeded()),
   fail: (task: Task) => settle(task, toFailed()),
   retry: (task: Task) => settle(task, toRetry(t0 + 30)),
@@ -57,7 +59,14 @@ const settle = (task: Task, to: SettledTo) =>
   TaskLifecycle.settle(task, me, { id: task.id, token: task.token, end: anEnd("failed", t0 + 20), to })
 
 const cancellable = { cancel: "Cancelled" } as const
-const held = { ...cancellable, release: "Scheduled", start: "Running", skip: "Skipped", takeOver: "Scheduled" } as const
+const held = {
+  ...cancellable,
+  release: "Scheduled",
+  start: "Running",
+  skip: "Skipped",
+  expire: "Failed",
+  takeOver: "Scheduled"
+} as const
 
 /** The whole table: what is not in it is refused. */
 const table: Record<StateName, Partial<Record<EventName, TaskStatus>>> = {
@@ -74,6 +83,7 @@ const table: Record<StateName, Partial<Record<EventName, TaskStatus>>> = {
   },
   Succeeded: {},
   Failed: {},
+  "Failed, expired": {},
   Cancelled: {},
   Skipped: {}
 }
@@ -101,11 +111,13 @@ describe("TaskLifecycle", () => {
       expect(TaskLifecycle.release(claimed, token, t0)).toBeUndefined()
       expect(TaskLifecycle.start(claimed, me, token, t0)).toBeUndefined()
       expect(TaskLifecycle.skip(claimed, me, token, "overlap", t0)).toBeUndefined()
+      expect(TaskLifecycle.expire(claimed, me, token, t0)).toBeUndefined()
       const settlement = { id: running.id, token, end: anEnd("succeeded"), to: toSucceeded() }
       expect(TaskLifecycle.settle(running, me, settlement)).toBeUndefined()
     }
     expect(TaskLifecycle.start(claimed, other, claimed.token, t0)).toBeUndefined()
     expect(TaskLifecycle.skip(claimed, other, claimed.token, "overlap", t0)).toBeUndefined()
+    expect(TaskLifecycle.expire(claimed, other, claimed.token, t0)).toBeUndefined()
     const settlement = { id: running.id, token: running.token, end: anEnd("succeeded"), to: toSucceeded() }
     expect(TaskLifecycle.settle(running, other, settlement)).toBeUndefined()
   })
@@ -179,6 +191,8 @@ describe("TaskLifecycle", () => {
         return TaskLifecycle.start(task, by, token, now)
       case "skip":
         return TaskLifecycle.skip(task, by, token, "overlap", now)
+      case "expire":
+        return TaskLifecycle.expire(task, by, token, now)
       case "succeed":
         return TaskLifecycle.settle(task, by, settlement(toSucceeded()))
       case "fail":
@@ -192,8 +206,16 @@ describe("TaskLifecycle", () => {
     }
   }
 
-  const fenced: ReadonlySet<EventName> = new Set(["release", "start", "skip", "succeed", "fail", "retry"])
-  const changesOwner: ReadonlySet<EventName> = new Set(["claim", "release", "cancel", "takeOver", "skip", "retry"])
+  const fenced: ReadonlySet<EventName> = new Set(["release", "start", "skip", "expire", "succeed", "fail", "retry"])
+  const changesOwner: ReadonlySet<EventName> = new Set([
+    "claim",
+    "release",
+    "cancel",
+    "takeOver",
+    "skip",
+    "expire",
+    "retry"
+  ])
 
   const instantsOf = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<number> =>
     attempts.flatMap(({ ended, startedAt }) => ended === undefined ? [startedAt] : [startedAt, ended.at])
@@ -228,12 +250,13 @@ describe("TaskLifecycle", () => {
     expect(after.claimableAt).toBeGreaterThanOrEqual(after.dueAt)
   }
 
-  it("a retry that is skipped after the clock has stepped back has not finished before its attempt ended", () => {
+  it("a retry that is skipped or expires after the clock has stepped back has not finished before its attempt ended", () => {
     const waiting = states["Scheduled, kept for a retry"]
     const ended = waiting.attempts[0]?.ended?.at
     expect(ended).toBe(t0 + 5)
     const skipped = made(TaskLifecycle.skip(waiting, me, waiting.token, "overlap", t0 + 4))
     expect(skipped.finishedAt).toBe(ended)
+    expect(made(TaskLifecycle.expire(waiting, me, waiting.token, t0 + 4)).finishedAt).toBe(ended)
   })
 
   it("whatever is asked in whatever order, only legal steps are made and history only grows", () => {
@@ -261,6 +284,7 @@ describe("TaskLifecycle", () => {
       "Running -> Scheduled",
       "Running -> Succeeded",
       "Scheduled -> Cancelled",
+      "Scheduled -> Failed",
       "Scheduled -> Running",
       "Scheduled -> Scheduled",
       "Scheduled -> Skipped"

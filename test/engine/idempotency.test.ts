@@ -1,7 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, TestClock } from "effect"
-import { LambdaFunction, LambdaScheduler, TaskId, TaskScheduleId, Trigger } from "../../src/index.ts"
-import type { ScheduleError, ScheduleOptions } from "../../src/index.ts"
+import { DateTime, Duration, Effect, Random, Schedule, TestClock } from "effect"
+import { createHash } from "node:crypto"
+import { keyOf } from "../../src/engine/Idempotency.ts"
+import { parseWork } from "../../src/engine/WorkRequest.ts"
+import {
+  defaultRetryPolicy,
+  LambdaFunction,
+  LambdaScheduler,
+  TaskId,
+  TaskScheduleId,
+  Trigger
+} from "../../src/index.ts"
+import type { RetryOptions, ScheduleError, ScheduleOptions } from "../../src/index.ts"
 import { ScriptedLambdaClient } from "../../src/testing/index.ts"
 import { lostReply } from "./linkedStore.ts"
 import { counts, engine, instants, job, other, settleDown } from "./support.ts"
@@ -9,6 +19,33 @@ import { inWorld } from "./world.ts"
 
 const oneOClock = DateTime.toDate(DateTime.unsafeMake(3_600_000))
 const existing = LambdaFunction.existing("job")
+
+describe("the digest of a request", () => {
+  const said = (retry: RetryOptions) =>
+    Effect.gen(function*() {
+      const work = yield* parseWork(existing, { retry }, defaultRetryPolicy, () => Random.make(0))
+      const target = { name: "job", arn: undefined, qualifier: undefined, timeout: 3_000 }
+      return (yield* keyOf("k", { work, target, trigger: Trigger.now, more: {} }))?.digest
+    })
+
+  it.effect("is what it was before policies could say more, unless they do", () =>
+    Effect.gen(function*() {
+      const policy = `["baseDelay",1000],["maxAge",86400000],["maxAttempts",3],["maxDelay",300000],` +
+        `["notRetryable",[]],["onUnknown","retry"]`
+      const before = createHash("sha256")
+        .update(`[{"name":"job","timeout":3000},"job","{}",[],[${policy}],["Now"],[]]`)
+        .digest("base64")
+      assert.strictEqual(yield* said({}), before)
+      assert.strictEqual(yield* said({ backoff: "exponential", jitter: "full", notRetryableErrors: [] }), before)
+      const more = yield* Effect.forEach(
+        [{ jitter: "none" }, { backoff: "fixed" }, { backoff: [1] }, { backoff: [1, 2] }, { maxWait: 1 }, {
+          deadline: 1
+        }],
+        (retry) => said(retry as RetryOptions)
+      )
+      assert.strictEqual(new Set([before, ...more]).size, 7)
+    }))
+})
 
 describe("a call with an idempotency key", () => {
   it.effect("answers what the first one made, as it is by then; it runs once", () =>
@@ -94,6 +131,22 @@ describe("a call with an idempotency key", () => {
       }
       assert.deepStrictEqual(yield* counts(scheduler), { Scheduled: 1 })
       assert.deepStrictEqual((yield* scheduler.listSchedules()).items, [])
+    }).pipe(Effect.provide(engine())))
+
+  it.effect("draws the jitter of a Schedule from its key, so that the same request is the same again", () =>
+    Effect.gen(function*() {
+      const scheduler = yield* LambdaScheduler
+      const retry = { schedule: Schedule.jittered(Schedule.exponential("1 second")), maxAttempts: 4 }
+      const asked = { retry, trigger: Trigger.after("1 hour"), idempotencyKey: "k" }
+      const first = yield* scheduler.schedule(job, asked)
+      assert.deepStrictEqual(yield* scheduler.schedule(job, asked), first)
+      const another = yield* scheduler.schedule(job, { ...asked, idempotencyKey: "l" })
+      assert.notDeepEqual(another.retry, first.retry)
+      const plain = { ...retry, schedule: Schedule.exponential("1 second") }
+      const error = yield* Effect.flip(scheduler.schedule(job, { ...asked, retry: plain }))
+      assert.strictEqual(error._tag, "IdempotencyConflict")
+      const every = { retry, trigger: Trigger.fixed("1 hour"), initialDelay: "1 hour", idempotencyKey: "m" } as const
+      assert.deepStrictEqual(yield* scheduler.repeat(job, every), yield* scheduler.repeat(job, every))
     }).pipe(Effect.provide(engine())))
 
   it.effect("of what retention has removed is refused for a day; then it is a new one", () =>

@@ -45,7 +45,10 @@ describe("POST /schedule", () => {
       })
       expect(finished.startedAt).toMatch(instant)
       expect(finished.executedAt).toMatch(instant)
-      expect(finished.attempts[0]?.endedAt).toBe(finished.executedAt)
+      const [attempt] = finished.attempts
+      expect(attempt?.endedAt).toBe(finished.executedAt)
+      expect(attempt?.durationMs).toBe(Date.parse(finished.executedAt ?? "") - Date.parse(finished.startedAt ?? ""))
+      expect(attempt).toMatchObject({ executedVersion: "$LATEST", logTail: null })
       expect((yield* get("/status/hello")).task).toEqual(finished)
     }))
 

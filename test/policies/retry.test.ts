@@ -14,8 +14,10 @@ import { anInstanceId, aTask, t0 } from "../support/builders.ts"
 const horizon = 60_000
 const me = anInstanceId()
 
-const failure = (reason: InvocationErrorReason, fields: { readonly retryAfter?: number } = {}) =>
-  new InvocationError({ reason, message: `because ${reason}`, ...fields })
+const failure = (
+  reason: InvocationErrorReason,
+  fields: { readonly retryAfter?: number; readonly errorType?: string } = {}
+) => new InvocationError({ reason, message: `because ${reason}`, ...fields })
 
 const success: AttemptResult = {
   body: { text: `{"a":1}`, encoding: "utf8" },
@@ -57,7 +59,8 @@ const neverRetried: ReadonlyArray<InvocationErrorReason> = [
   "NotFound",
   "PayloadTooLarge",
   "Rejected",
-  "MissingRegion"
+  "MissingRegion",
+  "GaveUp"
 ]
 
 describe("retryDelay", () => {
@@ -88,6 +91,25 @@ describe("retryDelay", () => {
       ),
       { numRuns: 5_000 }
     )
+  })
+
+  it("is what was fixed or listed, to the millisecond, and the last of a list goes on", () => {
+    const fixed = { ...defaultRetryPolicy, baseDelay: 600_000, backoff: "fixed" } as const
+    const listed = { ...defaultRetryPolicy, backoff: [1_000, 0, 600_000] }
+    for (const random of [0, 0.5, 0.999]) {
+      expect([1, 2, 3, 99].map((failure) => retryDelay(fixed, failure, random))).toEqual(Array(4).fill(600_000))
+      expect([1, 2, 3, 4, 99].map((failure) => retryDelay(listed, failure, random)))
+        .toEqual([1_000, 0, 600_000, 600_000, 600_000])
+    }
+    expect(retryDelay(listed, 1, 0, 5_000)).toBe(5_000)
+    expect(retryDelay(listed, 3, 0, 5_000)).toBe(600_000)
+  })
+
+  it("has jitter where it was asked for, and none where that was", () => {
+    const exact = { ...defaultRetryPolicy, jitter: "none" } as const
+    expect([1, 2, 3, 10].map((failure) => retryDelay(exact, failure, 0.1))).toEqual([1_000, 2_000, 4_000, 300_000])
+    expect(retryDelay({ ...defaultRetryPolicy, backoff: "fixed", jitter: "full" }, 7, 0.25)).toBe(250)
+    expect(retryDelay({ ...defaultRetryPolicy, backoff: [100, 200], jitter: "full" }, 2, 0.25)).toBe(50)
   })
 
   it("has no delay where the policy has none, however many attempts were throttled", () => {
@@ -260,6 +282,143 @@ describe("settleAttempt", () => {
     expect(settled(ancient, failure("FunctionError"), t0 + 100).to._tag).toBe("Retry")
     const later = startedAt(aTask({ createdAt: t0, dueAt: t0 + 86_400_000, retry }), t0 + 86_400_000)
     expect(settled(later, failure("FunctionError"), t0 + 86_400_100).to._tag).toBe("Retry")
+  })
+
+  it("a list of delays counts what was spent, and what cost nothing has a pace of its own", () => {
+    const policy = { maxAttempts: 4, backoff: [1, 20, 300] }
+    const delays: Array<number> = []
+    let task = running(policy)
+    let now = t0
+    const results = ["FunctionError", "Throttled", "Unreachable", "FunctionError", "NotReady", "FunctionError"] as const
+    for (const reason of results) {
+      now += 10
+      const settlement = settled(task, failure(reason), now, 0.5)
+      if (settlement.to._tag !== "Retry") return expect.fail(`${reason} is tried again`)
+      delays.push(settlement.to.dueAt - now)
+      const next = TaskLifecycle.settle(task, me, { id: task.id, token: task.token, ...settlement })
+      if (next?.status !== "Scheduled") return expect.fail("not settled")
+      now = next.dueAt
+      task = startedAt({ ...next, owner: me }, now)
+    }
+    expect(delays).toEqual([1, 500, 1_000, 20, 500, 300])
+  })
+
+  it("a function's own error that is listed, by its exact name, is not tried again", () => {
+    const task = running({ notRetryableErrors: ["ValidationError", "Sandbox.Timedout"] })
+    for (
+      const [reason, errorType] of [["FunctionError", "ValidationError"], [
+        "FunctionTimeout",
+        "Sandbox.Timedout"
+      ]] as const
+    ) {
+      expect(settled(task, failure(reason, { errorType })).to)
+        .toEqual({ _tag: "Failed", failure: { reason, message: `because ${reason}` } })
+    }
+    for (const errorType of ["validationerror", "ValidationErrors", "Error", ""]) {
+      expect(settled(task, failure("FunctionError", { errorType })).to._tag).toBe("Retry")
+    }
+    expect(settled(task, failure("FunctionError")).to._tag).toBe("Retry")
+  })
+
+  it("attempts that cost nothing may follow each other for maxWait, from the start of the first of them", () => {
+    const policy = { maxWait: 20_000, maxAttempts: 10, baseDelay: 0, maxDelay: 0 }
+    const throttled = Array.from({ length: 60 }, () => failure("Throttled"))
+    const waited = live(policy, throttled)
+    expect(waited).toMatchObject({ status: "Failed", failure: { reason: "Expired" } })
+    expect(waited.status === "Failed" && waited.failure.message).toBe(
+      "Not tried again after 20000 ms of attempts that cost nothing; the last attempt: because Throttled"
+    )
+    expect(waited.attempts.at(-1)?.startedAt).toBeLessThanOrEqual(t0 + 20_000)
+    expect(waited.attempts.at(-1)?.startedAt).toBeGreaterThan(t0 + 10_000)
+    // What was spent in between begins it anew.
+    const some = throttled.slice(0, 5)
+    const mixed = live(policy, [...some, failure("FunctionError"), ...some, failure("FunctionError"), ...some, success])
+    expect(mixed.status).toBe("Succeeded")
+    expect(mixed.attempts.at(-1)?.startedAt).toBeGreaterThan(t0 + 40_000)
+    const to = (maxWait: number) => settled(running({ maxWait }), failure("Throttled"), t0 + 10, 0.5).to
+    expect(to(510)).toMatchObject({ _tag: "Retry", dueAt: t0 + 510 })
+    expect(to(509)).toMatchObject({ _tag: "Failed" })
+    expect(settled(running({ maxWait: 0 }), failure("FunctionError"), t0 + 10, 0.5).to._tag).toBe("Retry")
+  })
+
+  it("no retry is planned for the deadline or later", () => {
+    const task = running({ deadline: 5_000 })
+    expect(settled(task, failure("FunctionError"), t0 + 4_499, 0.5).to).toMatchObject({ dueAt: t0 + 4_999 })
+    for (const result of [failure("FunctionError"), failure("Throttled"), "OwnerLost"] as const) {
+      expect(settled(task, result, t0 + 4_500, 0.5).to).toEqual({
+        _tag: "Failed",
+        failure: {
+          reason: "Expired",
+          message: `Not tried again after its deadline of 5000 ms; the last attempt: ${
+            typeof result === "string" ? "The instance that ran it was lost" : result.message
+          }`
+        }
+      })
+    }
+    expect(settled(task, success, t0 + 60_000).to._tag).toBe("Succeeded")
+  })
+
+  it("what is given up at the deadline has expired, also where it would not be tried again anyway", () => {
+    for (const retry of [{ onUnknown: "fail" }, { maxAttempts: 1 }] as const) {
+      const task = running({ ...retry, deadline: 5_000 })
+      // A timer may fire a millisecond early.
+      for (const [at, reason] of [[4_998, "NoAnswer"], [4_999, "Expired"], [5_000, "Expired"]] as const) {
+        const { end, to } = settled(task, failure("NoAnswer"), t0 + at)
+        expect(end).toMatchObject({ outcome: "unknown", error: { reason: "NoAnswer" } })
+        expect([at, to]).toMatchObject([at, { _tag: "Failed", failure: { reason } }])
+      }
+      // Its own failure says more.
+      expect(settled(task, failure("AccessDenied"), t0 + 9_000).to)
+        .toMatchObject({ failure: { reason: "AccessDenied" } })
+    }
+  })
+
+  it("a function may ask for another attempt at an instant", () => {
+    const answer = (asked: object): AttemptResult => ({
+      ...success,
+      body: { text: JSON.stringify({ $scheduler: asked }), encoding: "utf8" }
+    })
+    const wanted = answer({ retryAt: t0 + 90_000, reason: "quota" })
+    expect(settled(running(), wanted)).toEqual({
+      end: {
+        at: t0 + 10,
+        outcome: "failed",
+        error: { reason: "RetryRequested", message: "quota", errorType: undefined },
+        requestId: "r-1",
+        executedVersion: "7",
+        logTail: "END"
+      },
+      to: { _tag: "Retry", dueAt: t0 + 90_000, keep: false }
+    })
+    for (const random of [0, 0.999]) {
+      // Exactly then, whatever the policy's own delays.
+      expect(settled(running({ backoff: [1] }), answer({ retryAfter: 2 }), t0 + 10, random).to)
+        .toEqual({ _tag: "Retry", dueAt: t0 + 2_010, keep: true })
+    }
+    expect(settled(running(), answer({ retryAt: 0 })).to).toMatchObject({ _tag: "Retry", dueAt: t0 + 10 })
+    // It costs an attempt, and age and deadline hold.
+    expect(settled(running({ maxAttempts: 1 }), wanted).to)
+      .toEqual({ _tag: "Failed", failure: { reason: "RetryRequested", message: "quota" } })
+    expect(live({ maxAttempts: 3 }, Array.from({ length: 9 }, () => answer({ retryAfter: 1 }))).attempts).toHaveLength(
+      3
+    )
+    for (const bound of [{ maxAge: 89_999 }, { deadline: 90_000 }]) {
+      expect(settled(running(bound), wanted).to).toMatchObject({ _tag: "Failed", failure: { reason: "Expired" } })
+    }
+    expect(settled(running({ notRetryable: ["RetryRequested"] }), wanted).to._tag).toBe("Failed")
+  })
+
+  it("a function may give up", () => {
+    const gaveUp: AttemptResult = { ...success, body: { text: `{"$scheduler":{"giveUp":"gone"}}`, encoding: "utf8" } }
+    const { end, to } = settled(running({ maxAttempts: 100 }), gaveUp)
+    expect(end).toMatchObject({ outcome: "failed", error: { reason: "GaveUp", message: "gone" }, requestId: "r-1" })
+    expect(to).toEqual({ _tag: "Failed", failure: { reason: "GaveUp", message: "gone" } })
+  })
+
+  it("what only looks like an answer to us is a result, byte for byte", () => {
+    const text = `{"$scheduler":{"giveUp":"x"},"rows":[]}`
+    expect(settled(running(), { ...success, body: { text, encoding: "utf8" } }).to)
+      .toEqual({ _tag: "Succeeded", result: { text, encoding: "utf8" } })
   })
 
   const anyResult: fc.Arbitrary<AttemptResult> = fc.oneof(

@@ -16,6 +16,7 @@ import { cancellingContract } from "./contract/cancelling.ts"
 import { changesContract } from "./contract/changes.ts"
 import { claimingContract } from "./contract/claiming.ts"
 import { controlsContract } from "./contract/controls.ts"
+import { expiringContract } from "./contract/expiring.ts"
 import type { TaskRepositoryHarness } from "./contract/harness.ts"
 import { suiteOf } from "./contract/harness.ts"
 import { heldContract } from "./contract/held.ts"
@@ -39,6 +40,7 @@ export const taskRepositoryContract = <E>(name: string, harness: TaskRepositoryH
     describe("claiming", () => claimingContract(suite))
     describe("starting with the claim", () => startingClaimsContract(suite))
     describe("running", () => runningContract(suite))
+    describe("deadlines", () => expiringContract(suite))
     describe("with what is held", () => heldContract(suite))
     describe("controls", () => controlsContract(suite))
     describe("schedules", () => schedulesContract(suite))

@@ -72,6 +72,13 @@ describe("ScriptedLambdaClient", () => {
       expect(yield* Clock.currentTimeMillis).toBe(start + 3_000)
     }).pipe(scripted({ stuck: () => Effect.never })))
 
+  it.effect("gives up an answer that takes longer than it is waited for", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(invoke("stuck", {}, { timeout: 2_000 }))
+      expect([error.reason, error.outcome, error.message]).toEqual(["NoAnswer", "unknown", "No answer within 2000 ms"])
+      expect(yield* Clock.currentTimeMillis).toBe(start + 2_000)
+    }).pipe(scripted({ stuck: () => Effect.never })))
+
   it.effect("sends nothing after notAfter", () =>
     Effect.gen(function*() {
       const lambda = yield* ScriptedLambdaClient

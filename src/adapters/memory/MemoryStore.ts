@@ -12,7 +12,7 @@ import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import { ofAll } from "../../policies/caps.ts"
 import type { Followed } from "../../policies/occurrences.ts"
-import { asStored, begin, follow } from "../../policies/occurrences.ts"
+import { asStored, begin, begunKinds, follow, verdictOn } from "../../policies/occurrences.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
 import type {
   Backlog,
@@ -216,13 +216,10 @@ export class MemoryStore {
     const state = entry && { schedule: entry.schedule, othersUnderWay: entry.underWay.size }
     const begun = task && begin(task, state, lease.instanceId, mark, now)
     if (begun === undefined) return { _tag: "Fenced" }
-    const skipped = begun.task.status === "Skipped"
-    this.put(begun.task, skipped ? "skipped" : "started")
-    if (!skipped) entry?.underWay.add(begun.task.id)
+    this.put(begun.task, begunKinds[begun.task.status])
+    if (begun.task.status === "Running") entry?.underWay.add(begun.task.id)
     const next = begun.followed && this.followed(entry, begun.followed, lease)
-    return begun.task.status === "Skipped"
-      ? { _tag: "Skipped", task: begun.task, next }
-      : { _tag: "Started", task: begun.task, next }
+    return verdictOn(begun.task, next)
   }
 
   /** As in every store, what runs under a lease that has ended counts no more. */

@@ -14,8 +14,11 @@ export class Undecodable extends Error {
 
 const v1 = Schema.Literal(1)
 
-/** Fields that are absent have the value that version 1 gives them, whatever a later default may be. */
-const StoredRetryPolicy = Schema.extend(Schema.Struct({ v: v1 }), Schema.partial(RetryPolicy))
+/**
+ * Fields that are absent have the value that version 1 gives them, whatever a later default may be. Version 2 is what has
+ * fields that version 1 did not know: a program that would pass over them leaves it alone.
+ */
+const StoredRetryPolicy = Schema.extend(Schema.Struct({ v: Schema.Literal(1, 2) }), Schema.partial(RetryPolicy))
 
 const StoredTarget = Schema.Struct({
   v: v1,
@@ -74,7 +77,8 @@ export const encodeRetry = (policy: RetryPolicy): string => {
   const before = retryTexts.get(policy)
   if (before !== undefined) return before
   const differing = Object.entries(policy).filter(([name, value]) => !isSame(value, retryV1[name as keyof RetryPolicy]))
-  const text = JSON.stringify({ v: 1, ...Object.fromEntries(differing) })
+  const v = differing.some(([name, value]) => value !== undefined && !(name in retryV1)) ? 2 : 1
+  const text = JSON.stringify({ v, ...Object.fromEntries(differing) })
   retryTexts.set(policy, text)
   return text
 }

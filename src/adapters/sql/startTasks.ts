@@ -3,6 +3,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
 import type { InstanceId, TaskId } from "../../domain/Ids.ts"
 import type { RunningTask } from "../../domain/Task.ts"
+import { isExpired } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { ClaimedTask, StartMark, StartVerdict } from "../../ports/TaskRepository.ts"
@@ -16,9 +17,10 @@ export interface StartRequest {
   readonly now: EpochMillis
 }
 
-/** Whether a mark needs nothing but its own row. */
-export const startsAlone = ({ mark: { claimed } }: StartRequest): boolean =>
-  claimed !== undefined && (claimed.scheduleId === undefined || claimed.attempts.length > 0)
+/** Whether a mark needs nothing but its own row. One that comes too late ends its Task, and has it followed. */
+export const startsAlone = ({ mark: { claimed }, now }: StartRequest): boolean =>
+  claimed !== undefined && (claimed.scheduleId === undefined || claimed.attempts.length > 0) &&
+  !isExpired(claimed, now)
 
 const fenced: StartVerdict = { _tag: "Fenced" }
 

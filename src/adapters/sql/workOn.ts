@@ -6,7 +6,7 @@ import type { CancelledTask, ScheduledTask, Task } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { Successor } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
-import { begin, follow } from "../../policies/occurrences.ts"
+import { begin, begunKinds, follow, verdictOn } from "../../policies/occurrences.ts"
 import type { SettleVerdict, StartVerdict } from "../../ports/TaskRepository.ts"
 import type { Run } from "./Db.ts"
 import type { SettlingRequest } from "./settleTasks.ts"
@@ -46,13 +46,11 @@ const startOne = (work: Work, { mark, now, owner }: StartRequest): Pending<Start
     now
   )
   if (begun === undefined) return fenced
-  const skipped = begun.task.status === "Skipped"
-  work.put(begun.task, skipped ? "skipped" : "started")
-  if (!skipped) state?.underWay.add(task.id)
+  work.put(begun.task, begunKinds[begun.task.status])
+  if (begun.task.status === "Running") state?.underWay.add(task.id)
+  else state?.underWay.delete(task.id)
   const next = state && begun.followed && work.followed(state.schedule.id, begun.followed, owner)
-  return begun.task.status === "Skipped"
-    ? { _tag: "Skipped", task: begun.task, next }
-    : { _tag: "Started", task: begun.task, next }
+  return verdictOn(begun.task, next)
 }
 
 /** Start marks in a transaction; `tell` is to be called once it is committed. */

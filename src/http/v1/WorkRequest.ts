@@ -13,14 +13,38 @@ const Retry = Schema.Struct({
     Schema.Number.annotations({ jsonSchema: { type: "integer", minimum: 1, maximum: 100 } }),
     "How many attempts may be spent, the first included"
   ),
-  baseDelay: described(Duration, "The delay before the second attempt is drawn from 0 to this, then doubles"),
-  maxDelay: described(Duration, "Upper bound of any one delay"),
+  baseDelay: described(Duration, "The delay before the second attempt"),
+  maxDelay: described(Duration, "Upper bound of a delay that doubles"),
   maxAge: described(Duration, "From the nominal instant; after that nothing is tried again"),
   onUnknown: described(
     Schema.Literal("retry", "fail"),
     "When an attempt may or may not have run: retry is at-least-once, fail at-most-once"
   ),
-  notRetryable: described(Schema.Array(InvocationErrorReason), "Reasons that are not worth another attempt")
+  notRetryable: described(Schema.Array(InvocationErrorReason), "Reasons that are not worth another attempt"),
+  notRetryableErrors: described(
+    Schema.Array(Schema.String),
+    "At most 100: the function's own errorTypes that are not worth another attempt"
+  ),
+  backoff: described(
+    Schema.Union(Schema.Literal("exponential", "fixed"), Schema.Array(Duration)),
+    "Delays double, or stay as they are, or are these, 1 to 99, of which the last goes on. Default: exponential"
+  ),
+  jitter: described(
+    Schema.Literal("full", "none"),
+    "full: a delay is drawn evenly from 0 to what it would be. Default: full where delays double, else none"
+  ),
+  maxWait: described(
+    Duration,
+    "For how long attempts that cost nothing may follow each other. Default: as maxAge allows"
+  ),
+  deadline: described(
+    Duration,
+    "From the nominal instant; after that nothing is started, and what runs is given up. Default: none"
+  ),
+  attemptTimeout: described(
+    Duration,
+    "How long the answer to one attempt is waited for. Default: the function's own timeout and a margin"
+  )
 })
 
 /** The fields of a request. */

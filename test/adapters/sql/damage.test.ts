@@ -76,7 +76,7 @@ const test = (
 /** What can be done to a row without the database minding. */
 const damages: Readonly<Record<string, string>> = {
   "retry that is no JSON": "retry = '{'",
-  "retry of a later version": `retry = '{"v":2}'`,
+  "retry of a later version": `retry = '{"v":3}'`,
   "retry without a version": "retry = '{}'",
   "retry with a text for a number": `retry = '{"v":1,"maxAttempts":"many"}'`,
   "retry that is empty": "retry = ''",

@@ -368,6 +368,53 @@ describe("ids and keys", () => {
       ])
     ]))
 
+  it.scopedLive("a retry policy that cannot be kept is refused by the field at fault", () =>
+    Effect.gen(function*() {
+      const { get, post } = yield* serve()
+      for (
+        const [field, value, code] of [
+          ["maxAttempts", 0, "RETRY_INVALID"],
+          ["maxAttempts", "3", "RETRY_INVALID"],
+          ["onUnknown", "maybe", "RETRY_INVALID"],
+          ["backoff", "linear", "RETRY_INVALID"],
+          ["backoff", 5, "RETRY_INVALID"],
+          ["backoff", [], "RETRY_INVALID"],
+          ["backoff", Array.from({ length: 100 }, () => 1), "RETRY_INVALID"],
+          ["backoff", [1, "soon"], "INTERVAL_INVALID"],
+          ["backoff", [1, -5], "INTERVAL_INVALID"],
+          ["backoff", [1, null], "RETRY_INVALID"],
+          ["jitter", "some", "RETRY_INVALID"],
+          ["jitter", true, "RETRY_INVALID"],
+          ["notRetryable", ["Whatever"], "RETRY_INVALID"],
+          ["notRetryableErrors", "E", "RETRY_INVALID"],
+          ["notRetryableErrors", [5], "RETRY_INVALID"],
+          ["notRetryableErrors", [""], "RETRY_INVALID"],
+          ["maxWait", "soon", "INTERVAL_INVALID"],
+          ["maxWait", -1, "INTERVAL_INVALID"],
+          ["maxWait", true, "INTERVAL_INVALID"],
+          ["deadline", 0, "RETRY_INVALID"],
+          ["deadline", "1 month", "INTERVAL_INVALID"],
+          ["deadline", {}, "INTERVAL_INVALID"],
+          ["attemptTimeout", "0 seconds", "RETRY_INVALID"],
+          ["attemptTimeout", [], "INTERVAL_INVALID"],
+          ["schedule", "exponential", "FIELD_UNKNOWN"]
+        ] as const
+      ) {
+        for (
+          const [path, request] of [["/v1/tasks", later], [
+            "/v1/schedules",
+            schedule({ fixed: "1 day" }, "").json
+          ]] as const
+        ) {
+          const answer = yield* post(path, { ...request, retry: { [field]: value } })
+          expect([field, value, ...answer.refusal]).toEqual([field, value, 400, code])
+          expect(answer.problem.detail).toContain(`retry.${field}`)
+        }
+      }
+      expect((yield* get("/v1/tasks")).body).toMatchObject({ items: [] })
+      expect((yield* get("/v1/schedules")).body).toMatchObject({ items: [] })
+    }))
+
   it.scopedLive("what to run is judged as everywhere", () =>
     Effect.gen(function*() {
       const { post } = yield* serve({ region: "eu-north-1" })

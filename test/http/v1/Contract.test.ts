@@ -70,6 +70,20 @@ describe("the typed client", () => {
 
 const work = { name: "a", initialDelay: "1 hour" }
 const task = { function: "payroll", trigger: { after: "1 hour" } }
+const retry = {
+  maxAttempts: 4,
+  baseDelay: "1 second",
+  maxDelay: 60_000,
+  maxAge: "1 day",
+  onUnknown: "fail",
+  notRetryable: ["Throttled", "RetryRequested"],
+  notRetryableErrors: ["ValidationError"],
+  backoff: ["1 second", 5_000, "PT1M"],
+  jitter: "full",
+  maxWait: "5 minutes",
+  deadline: "1 hour",
+  attemptTimeout: "30 seconds"
+}
 const schedule = { function: "report", trigger: { fixed: "1 hour" }, initialDelay: "1 hour" }
 
 /** Requests of every route, those that are accepted and those that are not, in order. */
@@ -91,6 +105,8 @@ const requests: ReadonlyArray<
   ["POST", "/v1/tasks", "/v1/tasks", 200, task, "t"],
   ["POST", "/v1/tasks", "/v1/tasks", 409, { ...task, payload: 1 }, "t"],
   ["POST", "/v1/tasks", "/v1/tasks", 201, { ...task, id: unknownId }],
+  ["POST", "/v1/tasks", "/v1/tasks", 201, { ...task, retry }],
+  ["POST", "/v1/tasks", "/v1/tasks", 201, { ...task, retry: { ...retry, backoff: "fixed" } }],
   ["POST", "/v1/tasks", "/v1/tasks", 400, { ...task, admin: true }],
   ["POST", "/v1/tasks", "/v1/tasks", 413, { ...task, payload: "x".repeat(7_000_000) }],
   ["POST", "/v1/tasks", "/v1/tasks", 415],
@@ -104,6 +120,7 @@ const requests: ReadonlyArray<
   ["POST", "/v1/schedules", "/v1/schedules", 201, { ...schedule, id: unknownId.replace(/1$/, "2") }],
   ["POST", "/v1/schedules", "/v1/schedules", 200, { ...schedule, id: unknownId.replace(/1$/, "2") }],
   ["POST", "/v1/schedules", "/v1/schedules", 409, { ...schedule, id: unknownId.replace(/1$/, "2"), maxRuns: 1 }],
+  ["POST", "/v1/schedules", "/v1/schedules", 201, { ...schedule, retry }],
   ["POST", "/v1/schedules", "/v1/schedules", 400, { ...schedule, trigger: {} }],
   ["GET", "/v1/schedules", "/v1/schedules?limit=1", 200],
   ["GET", "/v1/schedules", "/v1/schedules?limit=x", 400],

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { TaskPage } from "../../../src/http/index.ts"
+import { ScriptedLambdaClient } from "../../../src/testing/index.ts"
 import type { Answer } from "../support.ts"
 import { serve } from "../support.ts"
 
@@ -56,6 +57,44 @@ describe("POST /v1/tasks", () => {
       expect(yield* delivered({ payload: null })).toBe("null")
       expect(yield* delivered({ payload: "text" })).toBe(`"text"`)
       expect(yield* records.invocations).toEqual([])
+    }))
+
+  it.scopedLive("keeps to the retry policy that it was asked to, and shows each attempt", () =>
+    Effect.gen(function*() {
+      const { get, post } = yield* serve({
+        scripts: {
+          payroll: ({ number }) =>
+            number < 3
+              ? ScriptedLambdaClient.fail("FunctionError", {
+                errorType: `E${number}`,
+                logTail: `log ${number}`,
+                executedVersion: `${number}`
+              })
+              : { $scheduler: { giveUp: "closed" } }
+        }
+      })
+      const { task } = yield* post("/v1/tasks", { function: "payroll", retry: { backoff: [20, "PT0.03S", 1_000] } })
+      const finished = yield* get(`/v1/tasks/${task.id}`).pipe(
+        Effect.map((answer) => answer.task),
+        Effect.delay("5 millis"),
+        Effect.repeat({ until: (task) => task.finishedAt !== null }),
+        Effect.timeout("5 seconds")
+      )
+      expect(finished).toMatchObject({ status: "Failed", failure: { reason: "GaveUp", message: "closed" } })
+      expect(finished.attempts).toMatchObject([
+        { error: { errorType: "E1" }, logTail: "log 1", executedVersion: "1" },
+        { error: { errorType: "E2" }, logTail: "log 2", executedVersion: "2" },
+        { error: { reason: "GaveUp" }, logTail: null, executedVersion: "$LATEST" }
+      ])
+      const [first, second, third] = finished.attempts.map(({ durationMs, endedAt, startedAt }) => {
+        expect(durationMs).toBe(Date.parse(endedAt ?? "") - Date.parse(startedAt))
+        return { began: Date.parse(startedAt), ended: Date.parse(endedAt ?? "") }
+      })
+      if (first === undefined || second === undefined || third === undefined) return expect.fail("three attempts")
+      expect(second.began - first.ended).toBeGreaterThanOrEqual(20)
+      expect(third.began - second.ended).toBeGreaterThanOrEqual(30)
+      const waiting = yield* post("/v1/tasks", later)
+      expect(waiting.task.attempts).toEqual([])
     }))
 
   it.scopedLive("reads instants with an offset, local times in a zone, and EventBridge's at(...)", () =>

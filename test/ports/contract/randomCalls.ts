@@ -441,6 +441,7 @@ const mustHaveBeenSeen = [
   "freed",
   "reconciled",
   "pruned",
+  "deferred",
   "recalled",
   "completed"
 ]
