@@ -22,6 +22,7 @@ import type { EpochMillis, InstantInput } from "../domain/Time.ts"
 import type { OnceTrigger, RecurringTrigger, TimingOptions } from "../domain/Trigger.ts"
 import type { Backlog, Page, PageRequest, TaskChange, TaskFilter, TaskScheduleFilter } from "../ports/TaskRepository.ts"
 import type { Occurrence } from "../preview/preview.ts"
+import type { DeadLetters } from "./DeadLetters.ts"
 
 /** What a Task and a schedule have in common. */
 export interface WorkOptions<Payload> {
@@ -197,6 +198,9 @@ export interface SchedulerApi {
       fn: LambdaFunction<Payload, Result>
     ): Effect.Effect<Result, AwaitError>
   }
+
+  /** Tasks that have failed for good: to look at, to repeat, to throw away. */
+  readonly deadLetters: DeadLetters
 
   /** What happens to Tasks from the moment of subscribing on, whichever instance does it. */
   readonly events: Stream.Stream<TaskEvent>

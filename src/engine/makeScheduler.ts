@@ -37,16 +37,19 @@ import type {
   Lease
 } from "../ports/TaskRepository.ts"
 import { TaskRepository } from "../ports/TaskRepository.ts"
+import { makeDeadLetters } from "./DeadLetters.ts"
 import { makeDeployments } from "./Deployments.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import { makeDispatcher } from "./Dispatcher.ts"
 import { makeDriveOn } from "./DriveOn.ts"
 import { EngineConfig } from "./EngineConfig.ts"
+import { engineMetrics } from "./EngineMetrics.ts"
 import { conflictOf, keyOf, parseRepeatable } from "./Idempotency.ts"
 import { makeIds } from "./Ids.ts"
 import type { Leases } from "./Leases.ts"
 import { makeLeases } from "./Leases.ts"
 import { makeNearFuture } from "./NearFuture.ts"
+import { makeFailedCalls } from "./OnFailed.ts"
 import { makePruner } from "./Pruner.ts"
 import type { Reaper } from "./Reaper.ts"
 import { makeReaper, makeReconciler } from "./Reaper.ts"
@@ -126,6 +129,7 @@ export const makeScheduler: Effect.Effect<
   const deployments = yield* makeDeployments(client)
   const events = yield* makeTaskEvents(repository, config.eventBuffer)
   const pruner = yield* makePruner(repository, config, clock)
+  const onFailed = yield* makeFailedCalls
   const planSuccessor = makePlanSuccessor(
     repository,
     ids.next,
@@ -147,12 +151,16 @@ export const makeScheduler: Effect.Effect<
     // Where nobody else drives schedules, nothing is lost to anybody: what was cancelled is followed.
     onLost: (task) => repository.shared ? drivers.lost(task) : undefined,
     onStart: ({ next, task }) => {
-      if (task.status === "Skipped") pruner.noteFinished()
+      if (task.status === "Skipped") pruner.noteFinished(task)
       drivers.followed("start", task, next)
     },
     onSettled: ({ next, task }) => {
       if (isFinished(task)) {
-        pruner.noteFinished()
+        pruner.noteFinished(task)
+        if (task.status === "Failed") {
+          engineMetrics.deadLetter()
+          onFailed.tell(task)
+        }
         drivers.followed("end", task, next)
       } else if (task.owner === undefined) dispatcher.consider(task.claimableAt)
       else nearFuture.offer(task)
@@ -235,6 +243,7 @@ export const makeScheduler: Effect.Effect<
     const stopped = Effect.zipRight(dispatcher.stop, stored).pipe(Effect.zipRight(handBack))
     // A finalizer cannot be interrupted, hence neither what it waits for, unless it says so.
     yield* Effect.zipRight(stopped, nearFuture.drained).pipe(
+      Effect.zipRight(onFailed.drained),
       Effect.interruptible,
       Effect.timeoutOption(config.shutdownGrace)
     )
@@ -242,6 +251,7 @@ export const makeScheduler: Effect.Effect<
     if (Option.isNone(ended)) {
       yield* Effect.logWarning(`${nearFuture.running()} runs could not be interrupted within ${interruptWithin}`)
     }
+    yield* onFailed.stop
     yield* handBack
     yield* leases.close
   }).pipe(Effect.catchAll((error) => Effect.logWarning("Could not close the lease; it will end", error)))
@@ -292,18 +302,18 @@ export const makeScheduler: Effect.Effect<
     return lease === undefined || until === undefined ? undefined : { lease, until }
   }
 
+  const take = (stored: ScheduledTask) =>
+    stored.owner === undefined ? dispatcher.consider(stored.claimableAt) : nearFuture.offer(stored)
+
   /** Takes what has been stored at once; only a refusal is left for the effect to tell. */
   const taskOf = (
     verdict: InsertVerdict,
     key: IdempotencyKey | undefined
   ): Effect.Effect<Task, IdempotencyConflict> => {
     switch (verdict._tag) {
-      case "Inserted": {
-        const stored = verdict.task
-        if (stored.owner === undefined) dispatcher.consider(stored.claimableAt)
-        else nearFuture.offer(stored)
-        return Effect.succeed(stored)
-      }
+      case "Inserted":
+        take(verdict.task)
+        return Effect.succeed(verdict.task)
       case "Present":
         return Effect.succeed(verdict.task)
       default:
@@ -489,8 +499,8 @@ export const makeScheduler: Effect.Effect<
           for (const { id } of cancelled.schedules) {
             yield* drivers.stop(id)
           }
-          for (const _ of cancelled.tasks) {
-            pruner.noteFinished()
+          for (const task of cancelled.tasks) {
+            pruner.noteFinished(task)
           }
           yield* nearFuture.interrupt(cancelled.tasks.map((task) =>
             task.id
@@ -588,6 +598,14 @@ export const makeScheduler: Effect.Effect<
     cancelFunction: Effect.fn("LambdaScheduler.cancelFunction")((name) => cancelIn({ _tag: "Function", name })),
     cancelNamed: Effect.fn("LambdaScheduler.cancelNamed")((name) => cancelIn({ _tag: "Named", name })),
     awaitResult: awaitResult as SchedulerApi["awaitResult"],
+    deadLetters: makeDeadLetters({
+      repository,
+      clock,
+      nextId: ids.next,
+      claimOf,
+      write: (work) => whole(whileOpen(work)),
+      take
+    }),
     events: events.stream,
     backlog: Effect.suspend(() => repository.backlog(clock.unsafeCurrentTimeMillis())),
     ready: Effect.zipRight(leases.ready, dispatcher.ready),

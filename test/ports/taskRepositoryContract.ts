@@ -15,6 +15,7 @@ import { describe } from "@effect/vitest"
 import { cancellingContract } from "./contract/cancelling.ts"
 import { changesContract } from "./contract/changes.ts"
 import { claimingContract } from "./contract/claiming.ts"
+import { deadLettersContract } from "./contract/deadLetters.ts"
 import type { TaskRepositoryHarness } from "./contract/harness.ts"
 import { suiteOf } from "./contract/harness.ts"
 import { heldContract } from "./contract/held.ts"
@@ -45,6 +46,7 @@ export const taskRepositoryContract = <E>(name: string, harness: TaskRepositoryH
     describe("listing", () => listingContract(suite))
     describe("changes", () => changesContract(suite))
     describe("pruning", () => pruningContract(suite))
+    describe("dead letters", () => deadLettersContract(suite))
     describe("random calls", () => randomCallsContract(suite))
   })
 }

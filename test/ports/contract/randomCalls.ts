@@ -15,6 +15,7 @@ import type { CancelTarget, Lease } from "../../../src/ports/TaskRepository.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
 import type { Followed } from "../../support/builders.ts"
 import {
+  allEnded,
   anEnd,
   anInstanceId,
   aSchedule,
@@ -344,7 +345,7 @@ const run = Effect.fnUntraced(function*(repository: Repository, calls: ReadonlyA
     }),
     prune: Effect.fnUntraced(function*() {
       const over = [...model.tasks.values()].filter((task) => !isLive(task))
-      expect(yield* repository.prune({ now, maxAge: 0, maxCount: 0, limit: 10_000 })).toBe(over.length)
+      expect(yield* repository.prune(allEnded(now, 10_000))).toBe(over.length)
       for (const { id } of over) model.tasks.delete(id)
       if (over.length > 0) seen.add("pruned")
     }),
