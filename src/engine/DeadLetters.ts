@@ -80,7 +80,7 @@ export interface DeadLetters {
    * yield* scheduler.deadLetters.redriveAll({ functionName: "payroll" }).pipe(Stream.runCount)
    */
   readonly redriveAll: (
-    filter: DeadLetterFilter,
+    filter: Omit<DeadLetterFilter, "redriven">,
     options?: RedriveAllOptions
   ) => Stream.Stream<ScheduledTask, InvalidInput | SchedulerClosed | TaskRepositoryError>
 

@@ -155,6 +155,9 @@ const callsOf = (repository: Repository): Readonly<Record<string, Effect.Effect<
     changes: repository.changes("latest"),
     backlog: repository.backlog(t0),
     prune: repository.prune(allEnded(t0, 1)),
+    redrive: repository.redrive([{ ...aTask(), redriveOf: held.id }], undefined),
+    count: repository.count({}),
+    purge: repository.purge({ filter: {}, now: t0, limit: 1 }),
     insertSchedule: repository.insertSchedule(schedule, occurrenceOf(schedule), undefined),
     getSchedule: repository.getSchedule(schedule.id),
     listSchedules: repository.listSchedules({}, { limit: 1 })
