@@ -12,11 +12,14 @@ export type { RetryOptions, RetryPolicy } from "./domain/RetryPolicy.ts"
 export * from "./domain/Task.ts"
 export type { TaskSchedule, TaskScheduleStatus } from "./domain/TaskSchedule.ts"
 export type { DurationInput, EpochMillis, InstantInput, Millis } from "./domain/Time.ts"
+export type { DeadLetters, RedriveAllOptions, RedriveError, Redriven, RedriveOptions } from "./engine/DeadLetters.ts"
 export { EngineConfig } from "./engine/EngineConfig.ts"
 export type { EngineSettings } from "./engine/EngineConfig.ts"
 export { metricDescriptions } from "./engine/EngineMetrics.ts"
 export type { MetricDescription } from "./engine/EngineMetrics.ts"
 export { LambdaScheduler } from "./engine/LambdaScheduler.ts"
+export { OnFailed } from "./engine/OnFailed.ts"
+export type { FailedTaskHandler, OnFailedOptions } from "./engine/OnFailed.ts"
 export type * from "./engine/SchedulerApi.ts"
 export { FunctionStore } from "./ports/FunctionStore.ts"
 export type { FunctionVersion, StoredFunction } from "./ports/FunctionStore.ts"
@@ -24,6 +27,7 @@ export { LambdaClient } from "./ports/LambdaClient.ts"
 export type { InvokeRequest } from "./ports/LambdaClient.ts"
 export { TaskRepository } from "./ports/TaskRepository.ts"
 export type {
+  DeadLetterFilter,
   Page,
   PageRequest,
   TaskChange,

@@ -97,6 +97,34 @@ export class TaskFinished extends Schema.TaggedError<TaskFinished>()("TaskFinish
   }
 }
 
+/** The Task is no dead letter: only one that has `Failed` can be redriven. Nothing was stored. */
+export class TaskNotFailed extends Schema.TaggedError<TaskNotFailed>()("TaskNotFailed", {
+  id: Schema.String,
+  status: Schema.Literal("Scheduled", "Running", "Succeeded", "Cancelled", "Skipped")
+}) {
+  override get message(): string {
+    return `Task ${this.id} is ${this.status}; only one that has Failed can be redriven.`
+  }
+}
+
+/**
+ * The dead letter has been redriven before, once and for all: with another payload than was asked for now
+ * (`OtherPayload`), or by a Task that has ended and been removed by retention (`Removed`). Nothing was stored.
+ */
+export class RedriveConflict extends Schema.TaggedError<RedriveConflict>()("RedriveConflict", {
+  reason: Schema.Literal("OtherPayload", "Removed"),
+  /** The dead letter. */
+  id: Schema.String,
+  /** The Task that repeats it. */
+  redrivenAs: Schema.String
+}) {
+  override get message(): string {
+    return this.reason === "OtherPayload"
+      ? `Task ${this.id} has been redriven as ${this.redrivenAs}, with another payload. If that fails as well, redrive that one.`
+      : `Task ${this.id} has been redriven as ${this.redrivenAs}, which has ended and been removed since.`
+  }
+}
+
 /**
  * The idempotency key has been used before: for another request (`OtherRequest`), or for this one, and what it has made
  * has ended and been removed by retention (`Removed`). Nothing was stored.

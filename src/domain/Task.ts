@@ -86,6 +86,10 @@ export interface TaskFields {
 export interface ScheduledTask extends TaskFields {
   readonly status: "Scheduled"
 }
+/** A new Task that repeats a dead letter. */
+export interface RedriveTask extends ScheduledTask {
+  readonly redriveOf: TaskId
+}
 export interface RunningTask extends TaskFields {
   readonly status: "Running"
 }

@@ -11,6 +11,7 @@ import type {
   FailedTask,
   FinishedTask,
   LiveTask,
+  RedriveTask,
   RunningTask,
   ScheduledTask,
   SkippedTask,
@@ -214,3 +215,29 @@ export const takeOver = (task: Task, taker: InstanceId): LiveTask | undefined =>
   if (task.status === "Scheduled") return { ...task, owner: undefined, token: task.token + 1 }
   return task.status === "Running" ? { ...task, owner: taker, token: task.token + 1 } : undefined
 }
+
+/**
+ * The Task that repeats a dead letter: the same work with a new budget of attempts, due now. Also what repeats an occurrence
+ * is a one-shot: its schedule has gone on meanwhile, and neither waits for it nor skips it.
+ *
+ * @param as `payload`: instead of the dead letter's
+ */
+export const redrive = (
+  dead: FailedTask,
+  as: { readonly id: TaskId; readonly payload: string | undefined; readonly now: EpochMillis }
+): RedriveTask =>
+  become(dead, {
+    status: "Scheduled",
+    id: as.id,
+    payload: as.payload ?? dead.payload,
+    scheduleId: undefined,
+    origin: undefined,
+    redriveOf: dead.id,
+    createdAt: as.now,
+    nominalAt: as.now,
+    dueAt: as.now,
+    claimableAt: as.now,
+    owner: undefined,
+    token: 0,
+    attempts: []
+  })

@@ -41,10 +41,14 @@ export interface EngineSettings {
   readonly shutdownGrace: Millis
   /** Milliseconds: the shortest interval of a schedule. */
   readonly minimumInterval: Millis
-  /** Finished Tasks are kept for this many milliseconds at the most ... */
+  /** Finished Tasks, but for dead letters, are kept for this many milliseconds at the most ... */
   readonly retentionAge: Millis
   /** ... and this many of them at the most. */
   readonly retentionCount: number
+  /** Dead letters, which are the Tasks that have failed, are kept for this many milliseconds at the most ... */
+  readonly deadLetterAge: Millis
+  /** ... and this many of them at the most. */
+  readonly deadLetterCount: number
   /** Milliseconds between two rounds of pruning by age; pruning by count does not wait for them. */
   readonly pruneInterval: Millis
   /** How many events a slow subscriber may lag behind before it loses the oldest. */
@@ -75,6 +79,8 @@ export class EngineConfig extends Context.Reference<EngineConfig>()("effect-lamb
     minimumInterval: 1_000,
     retentionAge: 7 * 86_400_000,
     retentionCount: 100_000,
+    deadLetterAge: 30 * 86_400_000,
+    deadLetterCount: 100_000,
     pruneInterval: 3_600_000,
     eventBuffer: 16_384
   }

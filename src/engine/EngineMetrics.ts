@@ -34,6 +34,10 @@ const descriptions = described({
     label: { name: "outcome", values: outcomes },
     meaning: "Attempts that ended, by their outcome"
   },
+  lambda_scheduler_dead_letters_total: {
+    type: "counter",
+    meaning: "Tasks that failed for good"
+  },
   lambda_scheduler_attempts_running: { type: "gauge", meaning: "Attempts that run in this process" },
   lambda_scheduler_tasks_claimed_total: { type: "counter", meaning: "Tasks that this process has claimed" },
   lambda_scheduler_leases_lost_total: { type: "counter", meaning: "Leases that ended before they were renewed" },
@@ -101,6 +105,7 @@ const registerBy = <Value extends string, Type extends MetricKeyType.MetricKeyTy
 
 const latenessSeconds = register(histogramOf("lambda_scheduler_lateness_seconds", latenessBuckets))
 const attempts = registerBy(counterOf("lambda_scheduler_attempts_total"), "outcome", outcomes)
+const deadLetters = register(counterOf("lambda_scheduler_dead_letters_total"))
 const attemptsRunning = register(gaugeOf("lambda_scheduler_attempts_running"))
 const tasksClaimed = register(counterOf("lambda_scheduler_tasks_claimed_total"))
 const leasesLost = register(counterOf("lambda_scheduler_leases_lost_total"))
@@ -122,6 +127,7 @@ export const engineMetrics = {
   /** An attempt has begun, this long after it was due; early counts as on time. */
   lateness: (late: Millis): void => latenessSeconds.unsafeUpdate(late > 0 ? late / 1_000 : 0, untagged),
   attemptEnded: (outcome: AttemptOutcome): void => attempts[outcome].unsafeUpdate(1, untagged),
+  deadLetter: (): void => deadLetters.unsafeUpdate(1, untagged),
   /** By how much the number of running attempts has changed: what several schedulers add up to. */
   running: (change: number): void => attemptsRunning.unsafeModify(change, untagged),
   claimed: (tasks: number): void => tasksClaimed.unsafeUpdate(tasks, untagged),

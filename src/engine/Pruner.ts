@@ -1,6 +1,8 @@
-/** Keeps history within its bounds of age and count. */
+/** Keeps history within its bounds of age and count: dead letters within theirs, all else that has ended within others. */
 import type { Clock, Context, Scope } from "effect"
 import { Effect, Queue, Schedule } from "effect"
+import type { FinishedTask } from "../domain/Task.ts"
+import type { Millis } from "../domain/Time.ts"
 import type { TaskRepository } from "../ports/TaskRepository.ts"
 import { chore, logFailedTick } from "./Chore.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
@@ -9,9 +11,18 @@ import type { EngineSettings } from "./EngineConfig.ts"
 const batch = 1_000
 
 export interface Pruner {
-  /** Tells that Tasks have finished: pruning by count does not wait for the clock. */
-  readonly noteFinished: () => void
+  /** Tells that a Task has finished: pruning by count does not wait for the clock. */
+  readonly noteFinished: (task: FinishedTask) => void
 }
+
+/** What is kept of one kind. */
+const kept = (maxAge: Millis, maxCount: number) => ({
+  maxAge,
+  // A tenth above the bound, so that pruning comes in batches.
+  slack: Math.max(1, Math.floor(maxCount / 10)),
+  finished: 0,
+  lastFinishedAt: -Infinity
+})
 
 export const makePruner = (
   repository: Context.Tag.Service<TaskRepository>,
@@ -21,16 +32,19 @@ export const makePruner = (
   Effect.gen(function*() {
     const tooMany = yield* Queue.sliding<void>(1)
     const first = yield* Queue.sliding<void>(1)
-    // A tenth above the bound, so that pruning comes in batches.
-    const slack = Math.max(1, Math.floor(config.retentionCount / 10))
-    let finished = 0
-    let lastFinishedAt = -Infinity
+    const failed = kept(config.deadLetterAge, config.deadLetterCount)
+    const others = kept(config.retentionAge, config.retentionCount)
+    /** Nothing that this instance has finished is left to grow too old. */
+    const isOver = (now: number) =>
+      now - others.lastFinishedAt > others.maxAge && now - failed.lastFinishedAt > failed.maxAge
 
     const prune = Effect.suspend(() =>
       repository.prune({
         now: clock.unsafeCurrentTimeMillis(),
         maxAge: config.retentionAge,
         maxCount: config.retentionCount,
+        failedMaxAge: config.deadLetterAge,
+        failedMaxCount: config.deadLetterCount,
         limit: batch
       })
     ).pipe(Effect.repeat({ while: (removed) => removed === batch, schedule: Schedule.forever }))
@@ -40,7 +54,7 @@ export const makePruner = (
       // Here, not by the chore alone: after a failed round the next one comes by the clock, not by a signal.
       Effect.catchAllCause((cause) => logFailedTick("prune by age", cause)),
       Effect.delay(config.pruneInterval),
-      Effect.repeat({ until: () => clock.unsafeCurrentTimeMillis() - lastFinishedAt > config.retentionAge })
+      Effect.repeat({ until: () => isOver(clock.unsafeCurrentTimeMillis()) })
     )
     yield* chore("prune by age", Effect.zipRight(Queue.take(first), pruneWhileAging), Schedule.forever)
     // A store that others share, or that was there before, holds what this instance has not finished.
@@ -48,13 +62,14 @@ export const makePruner = (
     yield* chore("prune by count", Effect.zipRight(Queue.take(tooMany), prune), Schedule.forever)
 
     return {
-      noteFinished: () => {
+      noteFinished: (task) => {
+        const kind = task.status === "Failed" ? failed : others
         const now = clock.unsafeCurrentTimeMillis()
-        if (now - lastFinishedAt > config.retentionAge) Queue.unsafeOffer(first, undefined)
-        lastFinishedAt = now
-        finished++
-        if (finished < slack) return
-        finished = 0
+        if (isOver(now)) Queue.unsafeOffer(first, undefined)
+        kind.lastFinishedAt = now
+        kind.finished++
+        if (kind.finished < kind.slack) return
+        kind.finished = 0
         Queue.unsafeOffer(tooMany, undefined)
       }
     }

@@ -15,7 +15,6 @@ import type {
 } from "../domain/Errors.ts"
 import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type { AnyCodeFunction, LambdaFunction } from "../domain/LambdaFunction.ts"
-import type { RetryOptions } from "../domain/RetryPolicy.ts"
 import type { CancelledTask, Task } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
 import type { EpochMillis, InstantInput } from "../domain/Time.ts"
@@ -23,30 +22,8 @@ import type { OnceTrigger, RecurringTrigger, TimingOptions } from "../domain/Tri
 import type { Backlog, Page, PageRequest, TaskChange, TaskFilter, TaskScheduleFilter } from "../ports/TaskRepository.ts"
 import type { Occurrence } from "../preview/preview.ts"
 import type { LimitsApi } from "./Caps.ts"
-
-/** What a Task and a schedule have in common. */
-export interface WorkOptions<Payload> {
-  /** Handed to the function as its event. Default: `{}`. */
-  readonly payload?: Payload | undefined
-  /** Instead of `payload`: JSON text, delivered byte for byte. */
-  readonly payloadJson?: string | undefined
-  /** A name to find it by; default: the function's. */
-  readonly name?: string | undefined
-  /** At most 50 tags to find it by. */
-  readonly tags?: Readonly<Record<string, string>> | undefined
-  /** Default: `EngineConfig.retry`. */
-  readonly retry?: RetryOptions | undefined
-  /**
-   * -100 to 100, default 0. Where not everything that is due can start, what has more of it starts first; each point is
-   * worth a second of waiting, so that what has less of it is late and not left.
-   */
-  readonly priority?: number | undefined
-  /**
-   * Makes the call repeatable: the same key with the same request answers what the first call has made; with another
-   * request it is an `IdempotencyConflict`. 1 to 256 characters; it outlives what it has made by a day.
-   */
-  readonly idempotencyKey?: string | undefined
-}
+import type { DeadLetters } from "./DeadLetters.ts"
+import type { WorkOptions } from "./WorkRequest.ts"
 
 export interface ScheduleOptions<Payload = unknown> extends WorkOptions<Payload> {
   /** Default: `Trigger.now`. */
@@ -201,6 +178,9 @@ export interface SchedulerApi {
       fn: LambdaFunction<Payload, Result>
     ): Effect.Effect<Result, AwaitError>
   }
+
+  /** Tasks that have failed for good: to look at, to repeat, to throw away. */
+  readonly deadLetters: DeadLetters
 
   /** What happens to Tasks from the moment of subscribing on, whichever instance does it. */
   readonly events: Stream.Stream<TaskEvent>

@@ -5,11 +5,34 @@ import { InvalidInput } from "../domain/Errors.ts"
 import { checkJsonText, toJsonText } from "../domain/Json.ts"
 import type { AnyLambdaFunction } from "../domain/LambdaFunction.ts"
 import { parseName, parseReference } from "../domain/LambdaFunction.ts"
-import type { RetryPolicy } from "../domain/RetryPolicy.ts"
+import type { RetryOptions, RetryPolicy } from "../domain/RetryPolicy.ts"
 import { parseRetryPolicy } from "../domain/RetryPolicy.ts"
 import { isStorable } from "../domain/Text.ts"
 import { shown } from "../domain/Time.ts"
-import type { WorkOptions } from "./SchedulerApi.ts"
+
+/** What a Task and a schedule have in common. */
+export interface WorkOptions<Payload> {
+  /** Handed to the function as its event. Default: `{}`. */
+  readonly payload?: Payload | undefined
+  /** Instead of `payload`: JSON text, delivered byte for byte. */
+  readonly payloadJson?: string | undefined
+  /** A name to find it by; default: the function's. */
+  readonly name?: string | undefined
+  /** At most 50 tags to find it by. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
+  /** Default: `EngineConfig.retry`. */
+  readonly retry?: RetryOptions | undefined
+  /**
+   * -100 to 100, default 0. Where not everything that is due can start, what has more of it starts first; each point is
+   * worth a second of waiting, so that what has less of it is late and not left.
+   */
+  readonly priority?: number | undefined
+  /**
+   * Makes the call repeatable: the same key with the same request answers what the first call has made; with another
+   * request it is an `IdempotencyConflict`. 1 to 256 characters; it outlives what it has made by a day.
+   */
+  readonly idempotencyKey?: string | undefined
+}
 
 /** The part of a Task that its caller decides. */
 export interface Work {

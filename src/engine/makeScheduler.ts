@@ -39,16 +39,19 @@ import type {
 import { TaskRepository } from "../ports/TaskRepository.ts"
 import { makeCaps } from "./Caps.ts"
 import { makeControls } from "./Controls.ts"
+import { makeDeadLetters } from "./DeadLetters.ts"
 import { makeDeployments } from "./Deployments.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import { makeDispatcher } from "./Dispatcher.ts"
 import { makeDriveOn } from "./DriveOn.ts"
 import { EngineConfig } from "./EngineConfig.ts"
+import { engineMetrics } from "./EngineMetrics.ts"
 import { conflictOf, keyOf, parseRepeatable } from "./Idempotency.ts"
 import { makeIds } from "./Ids.ts"
 import type { Leases } from "./Leases.ts"
 import { makeLeases } from "./Leases.ts"
 import { makeNearFuture } from "./NearFuture.ts"
+import { makeFailedCalls } from "./OnFailed.ts"
 import { Pace } from "./Pace.ts"
 import { makePruner } from "./Pruner.ts"
 import type { Reaper } from "./Reaper.ts"
@@ -133,12 +136,20 @@ export const makeScheduler: Effect.Effect<
   const deployments = yield* makeDeployments(client)
   const events = yield* makeTaskEvents(repository, config.eventBuffer)
   const pruner = yield* makePruner(repository, config, clock)
+  const onFailed = yield* makeFailedCalls
   const planSuccessor = makePlanSuccessor(
     repository,
     ids.next,
     (now) => repository.shared ? dispatcher.claimUntil(now) ?? -Infinity : Infinity,
     (id) => drivers.held(id)
   )
+
+  const noteFinished = (task: FinishedTask) => {
+    pruner.noteFinished(task)
+    if (task.status !== "Failed") return
+    engineMetrics.deadLetter()
+    onFailed.tell(task)
+  }
 
   const runner = makeTaskRunner({
     repository,
@@ -159,14 +170,14 @@ export const makeScheduler: Effect.Effect<
       nearFuture.offer(task)
     },
     onStart: ({ _tag, next, task }) => {
-      if (isFinished(task)) pruner.noteFinished()
+      if (isFinished(task)) noteFinished(task)
       drivers.followed(_tag === "Expired" ? "expire" : "start", task, next)
     },
     onSettled: ({ next, task }) => {
       pace.note(task.function.name, clock.unsafeCurrentTimeMillis())
       caps.onRoom(task.function.name)
       if (isFinished(task)) {
-        pruner.noteFinished()
+        noteFinished(task)
         drivers.followed("end", task, next)
       } else if (task.owner === undefined) dispatcher.consider(task.claimableAt)
       else nearFuture.offer(task)
@@ -258,6 +269,7 @@ export const makeScheduler: Effect.Effect<
     const stopped = Effect.zipRight(dispatcher.stop, stored).pipe(Effect.zipRight(handBack))
     // A finalizer cannot be interrupted, hence neither what it waits for, unless it says so.
     yield* Effect.zipRight(stopped, nearFuture.drained).pipe(
+      Effect.zipRight(onFailed.drained),
       Effect.interruptible,
       Effect.timeoutOption(config.shutdownGrace)
     )
@@ -265,6 +277,7 @@ export const makeScheduler: Effect.Effect<
     if (Option.isNone(ended)) {
       yield* Effect.logWarning(`${nearFuture.running()} runs could not be interrupted within ${interruptWithin}`)
     }
+    yield* onFailed.stop
     yield* handBack
     yield* leases.close
   }).pipe(Effect.catchAll((error) => Effect.logWarning("Could not close the lease; it will end", error)))
@@ -315,18 +328,18 @@ export const makeScheduler: Effect.Effect<
     return lease === undefined || until === undefined ? undefined : { lease, until }
   }
 
+  const take = (stored: ScheduledTask) =>
+    stored.owner === undefined ? dispatcher.consider(stored.claimableAt) : nearFuture.offer(stored)
+
   /** Takes what has been stored at once; only a refusal is left for the effect to tell. */
   const taskOf = (
     verdict: InsertVerdict,
     key: IdempotencyKey | undefined
   ): Effect.Effect<Task, IdempotencyConflict> => {
     switch (verdict._tag) {
-      case "Inserted": {
-        const stored = verdict.task
-        if (stored.owner === undefined) dispatcher.consider(stored.claimableAt)
-        else nearFuture.offer(stored)
-        return Effect.succeed(stored)
-      }
+      case "Inserted":
+        take(verdict.task)
+        return Effect.succeed(verdict.task)
       case "Present":
         return Effect.succeed(verdict.task)
       default:
@@ -516,8 +529,8 @@ export const makeScheduler: Effect.Effect<
           for (const { id } of cancelled.schedules) {
             yield* drivers.stop(id)
           }
-          for (const _ of cancelled.tasks) {
-            pruner.noteFinished()
+          for (const task of cancelled.tasks) {
+            pruner.noteFinished(task)
           }
           yield* nearFuture.interrupt(cancelled.tasks.map((task) =>
             task.id
@@ -616,6 +629,14 @@ export const makeScheduler: Effect.Effect<
     cancelFunction: Effect.fn("LambdaScheduler.cancelFunction")((name) => cancelIn({ _tag: "Function", name })),
     cancelNamed: Effect.fn("LambdaScheduler.cancelNamed")((name) => cancelIn({ _tag: "Named", name })),
     awaitResult: awaitResult as SchedulerApi["awaitResult"],
+    deadLetters: makeDeadLetters({
+      repository,
+      clock,
+      nextId: ids.next,
+      claimOf,
+      write: (work) => whole(whileOpen(work)),
+      take
+    }),
     events: events.stream,
     backlog: Effect.suspend(() => repository.backlog(clock.unsafeCurrentTimeMillis())),
     ready: Effect.zipRight(leases.ready, dispatcher.ready),

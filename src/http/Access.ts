@@ -57,7 +57,7 @@ const isOwnOrigin = ({ headers, method }: AccessRequest): boolean => {
     return headers.origin.toLowerCase().replace(/^https?:\/\//, "") === headers.host?.toLowerCase()
   }
   const site = headers["sec-fetch-site"]
-  return method !== "POST" || site === undefined || site === "same-origin" || site === "none"
+  return (method !== "POST" && method !== "DELETE") || site === undefined || site === "same-origin" || site === "none"
 }
 
 /**

@@ -5,6 +5,7 @@ import { compatibility } from "./CompatibilityApi.ts"
 import { badRequest, Forbidden, ServerFault, Unauthorized } from "./Contract.ts"
 import { health, metrics } from "./OperationsApi.ts"
 import { problemContentType } from "./Problem.ts"
+import { v1DeadLetters } from "./v1/DeadLettersApi.ts"
 import { v1Schedules } from "./v1/SchedulesApi.ts"
 import { v1Tasks } from "./v1/TasksApi.ts"
 import { v1Triggers } from "./v1/TriggersApi.ts"
@@ -38,6 +39,7 @@ export const LambdaSchedulerApi = HttpApi.make("effect-lambda-scheduler")
   .add(v1Tasks)
   .add(v1Schedules)
   .add(v1Triggers)
+  .add(v1DeadLetters)
   .add(health)
   .add(metrics)
   .addError(Unauthorized)

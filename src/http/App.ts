@@ -19,6 +19,7 @@ import { LambdaSchedulerApi } from "./Api.ts"
 import { compatibilityLayer, healthLayer, metricsLayer } from "./Handlers.ts"
 import { isProblem, problem, problemResponse } from "./Problem.ts"
 import { policyOf, securityHeaders } from "./SecurityHeaders.ts"
+import { v1DeadLettersLayer } from "./v1/DeadLettersHandlers.ts"
 import { v1SchedulesLayer } from "./v1/SchedulesHandlers.ts"
 import { v1TasksLayer } from "./v1/TasksHandlers.ts"
 import { v1TriggersLayer } from "./v1/TriggersHandlers.ts"
@@ -83,7 +84,13 @@ const parameters: Readonly<Record<string, string>> = {
   status: "one status, as /docs shows them",
   scheduleId: "one UUID",
   dueFrom: "one instant such as 2027-01-01T09:00:00Z",
-  dueBefore: "one instant such as 2027-01-01T09:00:00Z"
+  dueBefore: "one instant such as 2027-01-01T09:00:00Z",
+  finishedFrom: "one instant such as 2027-01-01T09:00:00Z",
+  finishedBefore: "one instant such as 2027-01-01T09:00:00Z",
+  reason: "one reason, as /docs shows them",
+  id: "one UUID",
+  redriven: "true or false",
+  all: "true"
 }
 
 // Bodies are decoded by the handlers: what HttpApi decodes is the path and the query.
@@ -120,6 +127,7 @@ const makeRoutes = (access: Access): Effect.Effect<HttpApp.Default, never, Lambd
         v1TasksLayer,
         v1SchedulesLayer,
         v1TriggersLayer,
+        v1DeadLettersLayer,
         healthLayer(access),
         metricsLayer
       ])

@@ -4,8 +4,10 @@ import type { DeploymentError } from "../domain/Deployment.ts"
 import { InvalidInput } from "../domain/Errors.ts"
 import type {
   IdempotencyConflict,
+  RedriveConflict,
   SchedulerClosed,
   TaskFinished,
+  TaskNotFailed,
   TaskNotFound,
   TaskRepositoryError,
   TaskScheduleNotFound
@@ -22,12 +24,14 @@ type DomainError =
   | TaskNotFound
   | TaskScheduleNotFound
   | TaskFinished
+  | TaskNotFailed
+  | RedriveConflict
 
 /** The problems that an error can become. */
 export type ProblemFor<E> = E extends Problem ? E
   : E extends InvalidInput ? ProblemOf<400> | ProblemOf<413>
   : E extends DeploymentError ? ProblemOf<409> | ProblemOf<502>
-  : E extends IdempotencyConflict | TaskFinished ? ProblemOf<409>
+  : E extends IdempotencyConflict | TaskFinished | TaskNotFailed | RedriveConflict ? ProblemOf<409>
   : E extends TaskNotFound | TaskScheduleNotFound ? ProblemOf<404>
   : E extends SchedulerClosed | TaskRepositoryError ? ProblemOf<503>
   : never
@@ -65,6 +69,10 @@ const toProblem = (error: DomainError) => {
       return problem(409, "IDEMPOTENCY_CONFLICT", error.message)
     case "TaskFinished":
       return problem(409, "TASK_TERMINAL", error.message)
+    case "TaskNotFailed":
+      return problem(409, "TASK_NOT_FAILED", error.message)
+    case "RedriveConflict":
+      return problem(409, "REDRIVE_CONFLICT", error.message)
     case "TaskNotFound":
       return problem(404, "TASK_NOT_FOUND", error.message)
     case "TaskScheduleNotFound":

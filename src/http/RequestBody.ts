@@ -107,6 +107,17 @@ const typed: Readonly<Record<string, { readonly code: string; readonly expected:
   from: instant,
   to: instant,
   count: { code: "OPTION_INVALID", expected: "a whole number from 1 to 1000" },
+  limit: { code: "OPTION_INVALID", expected: "a whole number from 1 to 10000" },
+  filter: { code: "BODY_INVALID", expected: "an object" },
+  "filter.function": { code: "NAME_TYPE", expected: text },
+  "filter.name": { code: "NAME_TYPE", expected: text },
+  "filter.scheduleId": { code: "ID_INVALID", expected: "a UUID" },
+  "filter.ids": { code: "ID_INVALID", expected: "at most 1000 UUIDs" },
+  "filter.reason": { code: "OPTION_INVALID", expected: "one reason, as /docs shows them" },
+  "filter.finishedFrom": instant,
+  "filter.finishedBefore": instant,
+  "filter.dueFrom": instant,
+  "filter.dueBefore": instant,
   trigger: { code: "BODY_INVALID", expected: "an object" },
   "trigger.at": instant,
   "trigger.after": interval,
@@ -136,11 +147,15 @@ const decodeProblem = (error: ParseResult.ParseError): BodyProblem => {
     case "Missing":
       return invalid(`The field ${shown(field)} is missing.`)
     default: {
-      const { code = "BODY_INVALID", expected = text } = typedOf(field) ?? typedOf(String(step)) ?? {}
+      const { code = "BODY_INVALID", expected = text } = typedOf(field.replace(/\.\d+$/, "")) ??
+        typedOf(String(step)) ?? {}
       return problem(400, code, `${field.slice(0, 100)}: expected ${expected}`)
     }
   }
 }
+
+const decode = <A, I>(schema: Schema.Schema<A, I>, body: unknown): Either.Either<A, BodyProblem> =>
+  Either.mapLeft(Schema.decodeUnknownEither(schema, { onExcessProperty: "error" })(body), decodeProblem)
 
 /**
  * Reads and decodes a JSON body.
@@ -161,23 +176,26 @@ export const readBody = <A, I>(
     const source = NodeHttpServerRequest.toIncomingMessage(request)
     const refused = checkHeaders(source.headers)
     if (refused !== undefined) return Effect.fail(refused)
-    return Effect.flatMap(read(source, limit), (bytes) =>
-      Either.flatMap(parse(bytes), (body) =>
-        Either.mapLeft(
-          Schema.decodeUnknownEither(schema, { onExcessProperty: "error" })(body),
-          decodeProblem
-        )))
+    return Effect.flatMap(read(source, limit), (bytes) => Either.flatMap(parse(bytes), (body) => decode(schema, body)))
   })
 
 /**
- * For a request that needs no body: none, or an empty JSON object. A form always sends a content type of its own, and
- * is refused by it; `curl -X POST` sends none.
+ * For a request that may do without a body: then it is as if it were an empty JSON object. A form always sends a content
+ * type of its own, and is refused by it; `curl -X POST` sends none.
  */
-export const readNoBody = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<void, BodyProblem> =>
+export const readOptionalBody = <A, I>(
+  request: HttpServerRequest.HttpServerRequest,
+  schema: Schema.Schema<A, I>,
+  limit: number
+): Effect.Effect<A, BodyProblem> =>
   Effect.suspend(() => {
     const { headers } = NodeHttpServerRequest.toIncomingMessage(request)
     const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
-    if (hasBody) return Effect.asVoid(readBody(request, Empty, maxBodyBytes))
+    if (hasBody) return readBody(request, schema, limit)
     const refused = headers["content-type"] === undefined ? undefined : checkHeaders(headers)
-    return refused === undefined ? Effect.void : Effect.fail(refused)
+    return refused === undefined ? decode(schema, {}) : Effect.fail(refused)
   })
+
+/** For a request that needs no body. */
+export const readNoBody = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<void, BodyProblem> =>
+  Effect.asVoid(readOptionalBody(request, Empty, maxBodyBytes))

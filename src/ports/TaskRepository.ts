@@ -11,10 +11,12 @@ import type {
   CancelledTask,
   FailedTask,
   FinishedTask,
+  RedriveTask,
   RunningTask,
   ScheduledTask,
   SkippedTask,
   Task,
+  TaskFailure,
   TaskStatus
 } from "../domain/Task.ts"
 import type { Settlement } from "../domain/TaskLifecycle.ts"
@@ -73,6 +75,17 @@ export type InsertVerdict =
   | { readonly _tag: "Inserted"; readonly task: ScheduledTask }
   | { readonly _tag: "Present"; readonly task: Task }
   | { readonly _tag: "Conflict" | "Gone"; readonly id: string }
+
+/**
+ * `Present`: what the first asking has made, as it is now; nothing was changed. `Gone`: retention has removed that
+ * since. `NotFailed`: it is no dead letter.
+ */
+export type RedriveVerdict =
+  | { readonly _tag: "Redriven"; readonly task: ScheduledTask }
+  | { readonly _tag: "Present"; readonly task: Task }
+  | { readonly _tag: "Gone"; readonly id: TaskId }
+  | { readonly _tag: "NotFailed"; readonly status: Exclude<TaskStatus, "Failed"> }
+  | { readonly _tag: "NotFound" }
 
 /** The same of a schedule and its first occurrence. */
 export type InsertScheduleVerdict =
@@ -182,6 +195,7 @@ export interface Cancelled {
 }
 
 export interface TaskFilter {
+  readonly ids?: ReadonlyArray<TaskId> | undefined
   /** The bare name of the function. */
   readonly functionName?: string | undefined
   readonly name?: string | undefined
@@ -193,7 +207,18 @@ export interface TaskFilter {
   readonly dueFrom?: EpochMillis | undefined
   /** Due before, epoch milliseconds. */
   readonly dueBefore?: EpochMillis | undefined
+  /** Finished at or after, epoch milliseconds. */
+  readonly finishedFrom?: EpochMillis | undefined
+  /** Finished before, epoch milliseconds. */
+  readonly finishedBefore?: EpochMillis | undefined
+  /** Failed for one of these reasons. */
+  readonly failureReason?: ReadonlyArray<TaskFailure["reason"]> | undefined
+  /** Failed, and redriven or not. */
+  readonly redriven?: boolean | undefined
 }
+
+/** Which dead letters: Tasks that have `Failed`. */
+export type DeadLetterFilter = Omit<TaskFilter, "status">
 
 export interface TaskScheduleFilter {
   readonly functionName?: string | undefined
@@ -244,10 +269,20 @@ export interface Changes {
 
 export interface PruneRequest {
   readonly now: EpochMillis
-  /** Milliseconds: what finished longer ago goes. */
+  /** Milliseconds: what finished longer ago goes, unless it has failed. */
   readonly maxAge: Millis
-  /** How many finished Tasks stay at the most. */
+  /** How many finished Tasks stay at the most, besides those that have failed. */
   readonly maxCount: number
+  /** The same of dead letters. */
+  readonly failedMaxAge: Millis
+  readonly failedMaxCount: number
+  /** How many to remove in one call. */
+  readonly limit: number
+}
+
+export interface PurgeRequest {
+  readonly filter: DeadLetterFilter
+  readonly now: EpochMillis
   /** How many to remove in one call. */
   readonly limit: number
 }
@@ -288,6 +323,9 @@ export interface Reaping extends Reaped {
 
 /** A payload longer than this is not held while its Task waits: a shared store gives it back with the start mark. */
 export const longestHeldPayload = 4_096
+
+/** Counting stops here: what is asked for is whether it grows, not the exact number of a great many. */
+export const mostCounted = 100_000
 
 type Io<A> = Effect.Effect<A, TaskRepositoryError>
 
@@ -395,6 +433,22 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
     name: string,
     change: (state: string | undefined) => { readonly answer: A; readonly state: string | undefined }
   ) => Io<A>
+  // Dead letters: Tasks that have `Failed`
+
+  /**
+   * Stores Tasks that repeat dead letters, and marks these; one verdict each, in order. A dead letter is redriven once,
+   * however often and by however many it is asked for.
+   */
+  readonly redrive: (
+    tasks: ReadonlyArray<RedriveTask>,
+    claim: ClaimOnInsert | undefined
+  ) => Io<ReadonlyArray<RedriveVerdict>>
+
+  /** How many Tasks match; counted up to `mostCounted`. */
+  readonly count: (filter: TaskFilter) => Io<number>
+
+  /** Removes dead letters with their history; answers how many. */
+  readonly purge: (request: PurgeRequest) => Io<number>
 
   // TaskSchedules
 

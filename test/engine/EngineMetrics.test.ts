@@ -43,6 +43,7 @@ describe("the engine's metrics", () => {
       ["lateness_seconds", () => engineMetrics.lateness(7), { "": 1 }],
       ["attempts_total", () => engineMetrics.attemptEnded("failed"), { "outcome=failed": 1 }],
       ["attempts_total", () => engineMetrics.attemptEnded("notSent"), { "outcome=notSent": 1 }],
+      ["dead_letters_total", engineMetrics.deadLetter, { "": 1 }],
       ["tasks_claimed_total", () => engineMetrics.claimed(12), { "": 12 }],
       ["tasks_claimed_total", () => engineMetrics.claimed(0), {}],
       ["leases_lost_total", engineMetrics.leaseLost, { "": 1 }],

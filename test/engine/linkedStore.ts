@@ -29,6 +29,9 @@ const calls = [
   "changes",
   "backlog",
   "prune",
+  "redrive",
+  "count",
+  "purge",
   "insertSchedule",
   "getSchedule",
   "listSchedules"
@@ -83,6 +86,7 @@ const claimable = (task: Task | undefined): ReadonlyArray<Hint> =>
 /** What the other instances are told of once a call has taken effect. */
 const hintsOf: { readonly [Name in CallName]?: (answer: Answer<Name>) => ReadonlyArray<Hint> } = {
   insert: (verdicts) => verdicts.flatMap((verdict) => verdict._tag === "Inserted" ? claimable(verdict.task) : []),
+  redrive: (verdicts) => verdicts.flatMap((verdict) => verdict._tag === "Redriven" ? claimable(verdict.task) : []),
   insertSchedule: (verdict) => verdict._tag === "Inserted" ? claimable(verdict.first) : [],
   start: (verdicts) => verdicts.flatMap((verdict) => "next" in verdict ? claimable(verdict.next) : []),
   settle: (verdicts) =>

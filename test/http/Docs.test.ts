@@ -38,6 +38,11 @@ describe("GET /openapi.json", () => {
         "get /v1/schedules/{id}",
         "post /v1/schedules/{id}/cancel",
         "post /v1/triggers/preview",
+        "get /v1/dead-letters",
+        "delete /v1/dead-letters",
+        "get /v1/dead-letters/count",
+        "post /v1/dead-letters/{id}/redrive",
+        "post /v1/dead-letters/redrive",
         "get /healthz",
         "get /readyz",
         "get /metrics"

@@ -16,6 +16,7 @@ import { cancellingContract } from "./contract/cancelling.ts"
 import { changesContract } from "./contract/changes.ts"
 import { claimingContract } from "./contract/claiming.ts"
 import { controlsContract } from "./contract/controls.ts"
+import { deadLettersContract } from "./contract/deadLetters.ts"
 import { expiringContract } from "./contract/expiring.ts"
 import type { TaskRepositoryHarness } from "./contract/harness.ts"
 import { suiteOf } from "./contract/harness.ts"
@@ -49,6 +50,7 @@ export const taskRepositoryContract = <E>(name: string, harness: TaskRepositoryH
     describe("listing", () => listingContract(suite))
     describe("changes", () => changesContract(suite))
     describe("pruning", () => pruningContract(suite))
+    describe("dead letters", () => deadLettersContract(suite))
     describe("random calls", () => randomCallsContract(suite))
   })
 }

@@ -6,7 +6,7 @@ import type { AttemptEnd, FunctionTarget, ScheduledTask } from "../../src/domain
 import type { SettledTo } from "../../src/domain/TaskLifecycle.ts"
 import type { Successor, TaskSchedule } from "../../src/domain/TaskSchedule.ts"
 import { nextOccurrence } from "../../src/domain/TaskSchedule.ts"
-import type { SettleRequest } from "../../src/ports/TaskRepository.ts"
+import type { PruneRequest, SettleRequest } from "../../src/ports/TaskRepository.ts"
 
 /** Where the tests' time begins: 2027-01-15T08:00:00Z. */
 export const t0 = 1_800_000_000_000
@@ -164,4 +164,14 @@ export const retrying = (task: Held, dueAt: number, options: { at?: number; keep
   end: anEnd("failed", options.at ?? t0),
   to: toRetry(dueAt, options.keep ?? false),
   successor: undefined
+})
+
+/** A pruning that removes all that has ended. */
+export const allEnded = (now: number, limit: number = 1_000): PruneRequest => ({
+  now,
+  maxAge: 0,
+  maxCount: 0,
+  failedMaxAge: 0,
+  failedMaxCount: 0,
+  limit
 })

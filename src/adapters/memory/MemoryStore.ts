@@ -5,7 +5,15 @@
 import { Heap } from "../../domain/Heap.ts"
 import type { InstanceId } from "../../domain/Ids.ts"
 import { TaskId, TaskScheduleId } from "../../domain/Ids.ts"
-import type { CancelledTask, FinishedTask, RunningTask, ScheduledTask, Task } from "../../domain/Task.ts"
+import type {
+  CancelledTask,
+  FinishedTask,
+  RedriveTask,
+  RunningTask,
+  ScheduledTask,
+  Task,
+  TaskStatus
+} from "../../domain/Task.ts"
 import { isFinished } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
@@ -14,6 +22,7 @@ import { ofAll } from "../../policies/caps.ts"
 import type { Followed } from "../../policies/occurrences.ts"
 import { asStored, begin, begunKinds, follow, verdictOn } from "../../policies/occurrences.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
+import { mostCounted } from "../../ports/TaskRepository.ts"
 import type {
   Backlog,
   Cancelled,
@@ -31,6 +40,7 @@ import type {
   PruneRequest,
   Reaped,
   RecallRequest,
+  RedriveVerdict,
   SettleRequest,
   SettleVerdict,
   StartMark,
@@ -71,9 +81,11 @@ export class MemoryStore {
   /** What nobody owns. An entry that is no longer the Task's current state is stale and passed over. */
   private readonly unowned = new Heap<ScheduledTask>(isDueBefore)
   private stale = 0
-  /** Finished Tasks in the order in which they finished, from `finishedHead` on. */
+  /** Finished Tasks but those that failed, in the order in which they finished, from `finishedHead` on. */
   private finished: Array<TaskId> = []
   private finishedHead = 0
+  /** Dead letters, in the order in which they failed. */
+  private readonly failed = new Set<TaskId>()
 
   // Leases
 
@@ -307,9 +319,15 @@ export class MemoryStore {
       const task = this.tasks.get(id) as FinishedTask
       const tooMany = this.finished.length - this.finishedHead > request.maxCount
       if (!tooMany && request.now - task.finishedAt <= request.maxAge) break
-      this.tasks.delete(id)
-      this.keys.noteRemoved(id, request.now)
+      this.remove(id, request.now)
       this.finishedHead++
+      removed++
+    }
+    for (const id of this.failed) {
+      const { finishedAt } = this.tasks.get(id) as FinishedTask
+      const tooMany = this.failed.size > request.failedMaxCount
+      if (removed >= request.limit || (!tooMany && request.now - finishedAt <= request.failedMaxAge)) break
+      this.remove(id, request.now)
       removed++
     }
     if (this.finishedHead > 1_024 && this.finishedHead * 2 > this.finished.length) {
@@ -317,6 +335,51 @@ export class MemoryStore {
       this.finishedHead = 0
     }
     return removed
+  }
+
+  private remove(id: TaskId, now: EpochMillis): void {
+    this.tasks.delete(id)
+    this.failed.delete(id)
+    this.keys.noteRemoved(id, now)
+  }
+
+  // Dead letters
+
+  redrive(task: RedriveTask, claim: ClaimOnInsert | undefined): RedriveVerdict {
+    const dead = this.tasks.get(task.redriveOf)
+    if (dead === undefined) return { _tag: "NotFound" }
+    if (dead.status !== "Failed") return { _tag: "NotFailed", status: dead.status }
+    const id = dead.redrivenAs ?? task.id
+    const present = this.tasks.get(id)
+    if (present !== undefined) return { _tag: "Present", task: present }
+    if (dead.redrivenAs !== undefined) return { _tag: "Gone", id }
+    this.tasks.set(dead.id, { ...dead, redrivenAs: id })
+    return { _tag: "Redriven", task: this.store(task, claim) }
+  }
+
+  count(statuses: ReadonlyArray<TaskStatus> | undefined, matches: (task: Task) => boolean): number {
+    // To count dead letters is not to walk through all Tasks there are.
+    const onlyFailed = statuses?.every((status) => status === "Failed") === true
+    let count = 0
+    for (const task of onlyFailed ? this.deadLetters() : this.tasks.values()) {
+      if (matches(task) && ++count === mostCounted) break
+    }
+    return count
+  }
+
+  purge(matches: (task: Task) => boolean, now: EpochMillis, limit: number): number {
+    let removed = 0
+    for (const task of this.deadLetters()) {
+      if (removed === limit) break
+      if (!matches(task)) continue
+      this.remove(task.id, now)
+      removed++
+    }
+    return removed
+  }
+
+  private *deadLetters(): Iterable<Task> {
+    for (const id of this.failed) yield this.tasks.get(id) as Task
   }
 
   // TaskSchedules
@@ -402,7 +465,8 @@ export class MemoryStore {
     else this.running.delete(task.id)
     const entry = this.scheduleOf(task)
     if (isFinished(task)) {
-      this.finished.push(task.id)
+      if (task.status === "Failed") this.failed.add(task.id)
+      else this.finished.push(task.id)
       entry?.live.delete(task.id)
       entry?.underWay.delete(task.id)
     } else entry?.live.add(task.id)

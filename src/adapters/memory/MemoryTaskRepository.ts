@@ -5,7 +5,9 @@ import { InvalidInput, TaskRepositoryError } from "../../domain/Errors.ts"
 import type { InstanceId } from "../../domain/Ids.ts"
 import { TaskId, TaskScheduleId } from "../../domain/Ids.ts"
 import type { Task } from "../../domain/Task.ts"
+import { isFinished } from "../../domain/Task.ts"
 import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
 import { shown } from "../../domain/Time.ts"
 import type { PageRequest, TaskFilter, TaskScheduleFilter } from "../../ports/TaskRepository.ts"
 import { TaskRepository } from "../../ports/TaskRepository.ts"
@@ -18,13 +20,25 @@ const hasTags = (
   tags === undefined ||
   Object.keys(tags).every((key) => Object.hasOwn(subject.tags, key) && subject.tags[key] === tags[key])
 
+const failureMatches = ({ failureReason, redriven }: TaskFilter, task: Task): boolean =>
+  (failureReason === undefined && redriven === undefined) ||
+  (task.status === "Failed" &&
+    (failureReason === undefined || failureReason.includes(task.failure.reason)) &&
+    (redriven === undefined || redriven === (task.redrivenAs !== undefined)))
+
+const finishedAt = (task: Task): EpochMillis => isFinished(task) ? task.finishedAt : NaN
+
 const taskMatches = (filter: TaskFilter) => (task: Task): boolean =>
+  (filter.ids === undefined || filter.ids.includes(task.id)) &&
   (filter.scheduleId === undefined || task.scheduleId === filter.scheduleId) &&
   (filter.name === undefined || task.name === filter.name) &&
   (filter.functionName === undefined || task.function.name === filter.functionName) &&
   (filter.status === undefined || filter.status.includes(task.status)) &&
   (filter.dueFrom === undefined || task.dueAt >= filter.dueFrom) &&
   (filter.dueBefore === undefined || task.dueAt < filter.dueBefore) &&
+  (filter.finishedFrom === undefined || finishedAt(task) >= filter.finishedFrom) &&
+  (filter.finishedBefore === undefined || finishedAt(task) < filter.finishedBefore) &&
+  failureMatches(filter, task) &&
   hasTags(task, filter.tags)
 
 const scheduleMatches = (filter: TaskScheduleFilter) => (schedule: TaskSchedule): boolean =>
@@ -148,6 +162,13 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
     details: Effect.succeed({ store: "memory" }),
 
     prune: (request) => transact((store) => store.prune(request)),
+
+    redrive: (tasks, claim) => transact((store) => tasks.map((task) => store.redrive(task, claim))),
+
+    count: (filter) => transact((store) => store.count(filter.status, taskMatches(filter))),
+
+    purge: ({ filter, limit, now }) =>
+      transact((store) => store.purge(taskMatches({ ...filter, status: ["Failed"] }), now, limit)),
 
     insertSchedule: (schedule, first, claim, key) =>
       transact((store) => store.insertSchedule(schedule, first, claim, key)),

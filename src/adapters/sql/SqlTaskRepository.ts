@@ -28,8 +28,10 @@ import type { InsertRequest } from "./insertTasks.ts"
 import { bytesOfTask, claimerOf, insertTasks } from "./insertTasks.ts"
 import * as leases from "./leases.ts"
 import { migrate } from "./migrate.ts"
-import { pruneTasks } from "./pruneTasks.ts"
+import { pruneTasks, purgeTasks } from "./pruneTasks.ts"
 import * as reading from "./reading.ts"
+import type { RedriveRequest } from "./redriveTasks.ts"
+import { redriveTasks } from "./redriveTasks.ts"
 import { defaultSchema, parseSchema } from "./SchemaName.ts"
 import type { SettlingRequest } from "./settleTasks.ts"
 import { bytesOfEnd, settlesAlone, settleTasks } from "./settleTasks.ts"
@@ -154,6 +156,21 @@ const make = (
     )
     const insertScheduleUnkeyed = yield* groupOfSchedules
     const insertScheduleKeyed = yield* groupOfSchedules
+    const redriveGrouped = yield* group("insert", 2, ({ task }: RedriveRequest) =>
+      bytesOfTask(task), (requests) =>
+      Effect.map(
+        db.transact((run) =>
+          redriveTasks(store, run, requests)
+        ),
+        (verdicts) => {
+          noteInserted(
+            verdicts.flatMap((verdict) =>
+              verdict._tag === "Redriven" ? [{ _tag: "Inserted", task: verdict.task }] : []
+            )
+          )
+          return verdicts
+        }
+      ))
     /** Where a caller's transaction writes: what it changes is told of by its commit, to this instance as well. */
     const joinedStore: Store = { ...store, boot: nobody }
     const startAlone = yield* group("start", 2, () =>
@@ -337,6 +354,10 @@ const make = (
         notifications: hints.state()
       })),
       prune: (request) => asStoreError(pruneTasks(store, request)),
+
+      redrive: (tasks, claim) => redriveGrouped(tasks.map((task) => ({ task, claimer: claimerOf(task, claim) }))),
+      count: (filter) => asStoreError(reading.countTasks(store, filter)),
+      purge: (request) => asStoreError(onceMore(purgeTasks(store, request))),
 
       insertSchedule: (schedule, first, claim, key) =>
         joining(

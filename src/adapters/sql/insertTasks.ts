@@ -132,7 +132,8 @@ export const judgeKeys = (
     })
   })
 
-const present = (
+/** The Tasks that are there under these ids. */
+export const present = (
   store: Store,
   run: Run,
   ids: ReadonlyArray<string>

@@ -142,6 +142,12 @@ const second = (schema: string): ReadonlyArray<string> => [
   `CREATE INDEX tasks_next ON ${table(schema, "tasks")} (claimable_at, due_at, id)
     WHERE owner IS NULL AND finished_at IS NULL AND token >= 0`,
   `DROP INDEX ${table(schema, "tasks_claimable")}`,
+  // Dead letters are kept longer than the rest: whoever prunes one kind is not to walk over the other.
+  `CREATE INDEX tasks_ended ON ${table(schema, "tasks")} (finished_at, id)
+    WHERE finished_at IS NOT NULL AND status <> 'Failed'`,
+  `CREATE INDEX tasks_failed ON ${table(schema, "tasks")} (finished_at, id) WHERE status = 'Failed'`,
+  `CREATE INDEX tasks_dead_letters ON ${table(schema, "tasks")} (id) WHERE status = 'Failed'`,
+  `DROP INDEX ${table(schema, "tasks_finished")}`,
   // What is known of a function, or of all (name ''): its breaker, its cap.
   `CREATE TABLE ${table(schema, "controls")} (
     kind text NOT NULL,

@@ -21,7 +21,8 @@ import { GivenTask } from "./TasksApi.ts"
 import { readOnce } from "./TriggerRequest.ts"
 import { functionOf, workOptions } from "./WorkRequest.ts"
 
-const instantOf = (text: string | undefined, field: string): Either.Either<number | undefined, InvalidInput> =>
+/** An instant of a query or a filter. */
+export const instantOf = (text: string | undefined, field: string): Either.Either<number | undefined, InvalidInput> =>
   text === undefined ? Either.right(undefined) : parseInstant(text, field)
 
 const filterOf = (query: TaskQuery): Either.Either<TaskFilter, InvalidInput> =>

@@ -5,7 +5,7 @@ import { InvocationErrorReason } from "../../domain/Invocation.ts"
 import type { AnyLambdaFunction } from "../../domain/LambdaFunction.ts"
 import { existing } from "../../domain/LambdaFunction.ts"
 import type { RetryOptions } from "../../domain/RetryPolicy.ts"
-import type { WorkOptions } from "../../engine/SchedulerApi.ts"
+import type { WorkOptions } from "../../engine/WorkRequest.ts"
 import { described, Duration, FunctionName } from "../Contract.ts"
 
 const Retry = Schema.Struct({

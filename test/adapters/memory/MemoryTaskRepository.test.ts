@@ -8,5 +8,5 @@ taskRepositoryContract("memory", {
   elapse: TestClock.adjust,
   leaseDuration: 6_000,
   changesKept: 10_000,
-  randomRuns: 300
+  randomRuns: 500
 })

@@ -12,7 +12,7 @@ import { ChangeLog } from "../../../src/ports/ChangeLog.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
 import type { Repository } from "../../ports/contract/harness.ts"
 import { insertedOne, started } from "../../ports/contract/harness.ts"
-import { anInstanceId, aTask, succeeded } from "../../support/builders.ts"
+import { allEnded, anInstanceId, aTask, succeeded } from "../../support/builders.ts"
 import { eventually, freshStore, schemaOf } from "./support.ts"
 
 const timing = { pollEvery: 30, idleRounds: 3, reliedOn: 60_000 }
@@ -192,7 +192,7 @@ describe("ChangeFeed", () => {
       const lease = yield* repository.openLease(anInstanceId(), 60_000)
       const { task } = yield* started(repository, lease, yield* insertedOne(repository, lease, aTask()))
       yield* repository.settle(lease, [succeeded(task, 0)])
-      yield* repository.prune({ now: 10, maxAge: 0, maxCount: 0, limit: 10 })
+      yield* repository.prune(allEnded(10, 10))
       const id = yield* insertOne(repository)
       feed.wake()
       expect((yield* Fiber.join(reading)).changes.map(({ kind, task }) => [kind, task.id])).toEqual([["scheduled", id]])

@@ -18,6 +18,7 @@ import {
   started
 } from "../../ports/contract/harness.ts"
 import {
+  allEnded,
   anInstanceId,
   aSchedule,
   aTask,
@@ -206,7 +207,7 @@ describe("rows edited by hand", () => {
         expect(idsOf(second.items)).toEqual([tasks[0]])
         expect(second.cursor).toBeUndefined()
         // Retention takes what has ended, readable or not.
-        yield* repository.prune({ now: t0 + 1_000, maxAge: 0, maxCount: 0, limit: 1_000 })
+        yield* repository.prune(allEnded(t0 + 1_000))
         expect(yield* allTasks(repository)).toEqual([])
       })
   )

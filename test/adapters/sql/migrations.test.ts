@@ -19,6 +19,7 @@ import {
   started
 } from "../../ports/contract/harness.ts"
 import {
+  allEnded,
   anInstanceId,
   aSchedule,
   aTask,
@@ -69,7 +70,7 @@ const aWholeLife = (repository: Repository) =>
     yield* repository.cancel(lease, { _tag: "Schedule", id: schedule.id }, t0)
     expect((yield* mustGet(repository, first.id)).attempts).toHaveLength(2)
     expect(yield* mustGetSchedule(repository, schedule.id)).toMatchObject({ status: "Cancelled", runs: 1 })
-    expect(yield* repository.prune({ now: t0 + 1, maxAge: 0, maxCount: 0, limit: 10 })).toBe(3)
+    expect(yield* repository.prune(allEnded(t0 + 1, 10))).toBe(3)
     expect(yield* allTasks(repository)).toHaveLength(1)
     yield* repository.closeLease(lease)
   })
@@ -203,7 +204,7 @@ describe("migrations", () => {
           expect(yield* tablesOf(schema)).toContain("added")
           // The program of before works on beside it.
           expect(yield* mustGet(repository, task.id)).toEqual(task)
-          yield* repository.prune({ now: t0, maxAge: 0, maxCount: 0, limit: 1 })
+          yield* repository.prune(allEnded(t0, 1))
         }))
     }))
 

@@ -9,14 +9,15 @@ import { makeDb } from "../../../src/adapters/sql/Db.ts"
 import { deferTasks, recallTasks } from "../../../src/adapters/sql/deferTasks.ts"
 import * as leases from "../../../src/adapters/sql/leases.ts"
 import { migrate } from "../../../src/adapters/sql/migrate.ts"
-import { pruneTasks } from "../../../src/adapters/sql/pruneTasks.ts"
+import { pruneTasks, purgeTasks } from "../../../src/adapters/sql/pruneTasks.ts"
 import * as reading from "../../../src/adapters/sql/reading.ts"
+import { redriveTasks } from "../../../src/adapters/sql/redriveTasks.ts"
 import { settleTasks } from "../../../src/adapters/sql/settleTasks.ts"
 import { startTasks } from "../../../src/adapters/sql/startTasks.ts"
 import type { Store } from "../../../src/adapters/sql/Store.ts"
 import { columnsOf, tablesOf } from "../../../src/adapters/sql/Store.ts"
 import { TaskId } from "../../../src/domain/Ids.ts"
-import type { RunningTask, ScheduledTask } from "../../../src/domain/Task.ts"
+import type { RedriveTask, RunningTask, ScheduledTask } from "../../../src/domain/Task.ts"
 import { ChangeLog } from "../../../src/ports/ChangeLog.ts"
 import { anInstanceId, aScheduleId, aTask, succeeded, t0 } from "../../support/builders.ts"
 import { freshSchemaName } from "../../support/postgres.ts"
@@ -88,6 +89,11 @@ const filled = Layer.effectDiscard(Effect.gen(function*() {
     started_at: String(t0)
   }))
   yield* sql.unsafe(insert(5, 1_000, { owner: `'${dead}'`, token: "1" }))
+  yield* sql.unsafe(insert(6, 1_000, {
+    status: "'Failed'",
+    finished_at: `${t0} + g`,
+    failure: `'{"v":1,"reason":"FunctionError","message":""}'`
+  }))
 })).pipe(Layer.provideMerge(sharedConnections))
 
 const held = Array.from(
@@ -99,6 +105,20 @@ const running = Array.from({ length: 1_000 }, (_, index): RunningTask => ({
   status: "Running",
   attempts: [{ number: 1, startedAt: t0, ended: undefined }]
 }))
+
+const letters = Array.from({ length: 1_000 }, (_, index): RedriveTask => ({
+  ...aTask(),
+  redriveOf: idOf(6, index + 1)
+}))
+
+const within = {
+  now: t0 + hour,
+  maxAge: 1_000,
+  maxCount: 100,
+  failedMaxAge: 1_000,
+  failedMaxCount: 100,
+  limit: 1_000
+}
 
 const claim = { lease, now: t0, ahead: 1_000, limit: 1_000, start: 100, excludeFunctions: [] }
 
@@ -116,6 +136,20 @@ const endAll = (store: Store, tasks: ReadonlyArray<RunningTask>) =>
     store,
     tasks.map((task) => ({ owner: lease.instanceId, request: { ...succeeded(task), running: task } }))
   )
+
+/** With the answers of statements on which the next ones depend. */
+const redriveAll = (store: Store, tasks: ReadonlyArray<RedriveTask>) => {
+  const locked = tasks.map(({ redriveOf }): Row => [redriveOf, "Failed", null])
+  const stored = tasks.map(({ id }): Row => [id, null, 0])
+  return store.db.transact((run) => {
+    const answering: Run = (text, params) =>
+      Effect.map(
+        run(text, params),
+        () => text.includes("FOR UPDATE") ? locked : text.includes("INSERT INTO") ? stored : []
+      )
+    return redriveTasks(store, answering, tasks.map((task) => ({ task, claimer: undefined })))
+  })
+}
 
 /** Each piece of work, and the index by which it must find its Tasks. */
 const works: Readonly<Record<string, readonly [index: string, (store: Store) => Effect.Effect<unknown, unknown>]>> = {
@@ -152,10 +186,23 @@ const works: Readonly<Record<string, readonly [index: string, (store: Store) => 
     (store) => reading.listTasks(store, { scheduleId: aScheduleId() }, { limit: 100 })
   ],
   "a backlog": ["tasks_next", (store) => reading.backlog(store, t0)],
-  "a pruning": [
-    "tasks_finished",
-    (store) => pruneTasks(store, { now: t0 + hour, maxAge: 1_000, maxCount: 100, limit: 1_000 })
+  "a pruning": ["tasks_ended", (store) => pruneTasks(store, within)],
+  "a pruning of dead letters": ["tasks_failed", (store) => pruneTasks(store, within)],
+  "a page of dead letters": [
+    "tasks_dead_letters",
+    (store) => reading.listTasks(store, { status: ["Failed"] }, { limit: 100 })
   ],
+  "a page of dead letters that nobody has redriven, for one reason": [
+    "tasks_dead_letters",
+    (store) =>
+      reading.listTasks(store, { status: ["Failed"], redriven: false, failureReason: ["FunctionError"] }, {
+        limit: 100
+      })
+  ],
+  "a count of dead letters": ["tasks_dead_letters", (store) => reading.countTasks(store, { status: ["Failed"] })],
+  "a purge": ["tasks_dead_letters", (store) => purgeTasks(store, { filter: {}, now: t0, limit: 1_000 })],
+  "1,000 redrives": ["tasks_pkey", (store) => redriveAll(store, letters)],
+  "one redrive": ["tasks_pkey", (store) => redriveAll(store, letters.slice(0, 1))],
   "a cancelled name": ["tasks_name", (store) => cancelWork(store, { _tag: "Named", name: "job7" }, t0)]
 }
 

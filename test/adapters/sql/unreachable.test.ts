@@ -8,7 +8,7 @@ import type { RunningTask } from "../../../src/domain/Task.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
 import { tcpProxy } from "../../chaos/TcpProxy.ts"
 import type { Repository } from "../../ports/contract/harness.ts"
-import { anInstanceId, aSchedule, aTask, occurrenceOf, succeeded, t0 } from "../../support/builders.ts"
+import { allEnded, anInstanceId, aSchedule, aTask, occurrenceOf, succeeded, t0 } from "../../support/builders.ts"
 import { freshSchemaName, postgresUrl } from "../../support/postgres.ts"
 import { connections, eventually, freshDatabase, freshUser, sharedConnections, storeIn, urlWith } from "./support.ts"
 
@@ -154,7 +154,10 @@ const callsOf = (repository: Repository): Readonly<Record<string, Effect.Effect<
     list: repository.list({}, { limit: 1 }),
     changes: repository.changes("latest"),
     backlog: repository.backlog(t0),
-    prune: repository.prune({ now: t0, maxAge: 0, maxCount: 0, limit: 1 }),
+    prune: repository.prune(allEnded(t0, 1)),
+    redrive: repository.redrive([{ ...aTask(), redriveOf: held.id }], undefined),
+    count: repository.count({}),
+    purge: repository.purge({ filter: {}, now: t0, limit: 1 }),
     insertSchedule: repository.insertSchedule(schedule, occurrenceOf(schedule), undefined),
     getSchedule: repository.getSchedule(schedule.id),
     listSchedules: repository.listSchedules({}, { limit: 1 })
@@ -284,7 +287,7 @@ describe("a database that is away for a while", () => {
         Effect.flip(repository.insert([aTask()], undefined)),
         (error) => /default_transaction_read_only.*DATABASE_URL.*primary.*25006/.test(error.message)
       )
-      expect(yield* Effect.flip(repository.prune({ now: t0, maxAge: 0, maxCount: 0, limit: 1 })))
+      expect(yield* Effect.flip(repository.prune(allEnded(t0, 1))))
         .toMatchObject({ reason: "Unavailable" })
       // Nobody ends the connections now: the store must have left them by itself.
       yield* sql.unsafe(`ALTER DATABASE "${database}" RESET default_transaction_read_only`)

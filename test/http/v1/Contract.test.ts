@@ -4,16 +4,24 @@ import * as HttpApiClient from "@effect/platform/HttpApiClient"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { LambdaSchedulerApi } from "../../../src/http/index.ts"
+import { ScriptedLambdaClient } from "../../../src/testing/index.ts"
 import type { Specification } from "../openApi.ts"
 import { bodyMismatches, expectAsDocumented } from "../openApi.ts"
+import type { ServeOptions } from "../support.ts"
 import { serve } from "../support.ts"
 
 const unknownId = "0190a0b0-0000-7000-8000-000000000001"
 
+/** Fails for good, unless it is told not to. */
+const scripts: NonNullable<ServeOptions["scripts"]> = {
+  broken: ({ payload }) =>
+    (payload as { ok?: boolean }).ok === true ? "fine" : ScriptedLambdaClient.fail("AccessDenied")
+}
+
 describe("the typed client", () => {
   it.scopedLive("drives every route of /v1", () =>
     Effect.gen(function*() {
-      const { server } = yield* serve()
+      const { server } = yield* serve({ scripts })
       const client = yield* HttpApiClient.make(LambdaSchedulerApi, { baseUrl: server.url })
       const none = { urlParams: {}, headers: {} }
 
@@ -65,9 +73,35 @@ describe("the typed client", () => {
         payload: { trigger: { cron: "0 9 * * *" }, from: "2126-01-01T00:00:00Z", to: "2126-01-03T00:00:00Z" }
       })
       expect(between.occurrences).toHaveLength(2)
+
+      const fail = client.v1Tasks.create({ ...none, payload: { function: "broken" } })
+      const { id } = yield* fail
+      yield* Effect.replicateEffect(fail, 2)
+      const count = (urlParams: Parameters<typeof client.v1DeadLetters.count>[0]["urlParams"]) =>
+        Effect.map(client.v1DeadLetters.count({ urlParams }), ({ count }) => count)
+      yield* Effect.repeat(Effect.delay(count({}), "5 millis"), { until: (count) => count === 3 })
+      expect(yield* count({ reason: "AccessDenied", redriven: "false" })).toBe(3)
+      const redrive = { path: { id }, urlParams: {}, payload: { payload: { ok: true } }, withResponse: true } as const
+      const [redriven, redrivenNow] = yield* client.v1DeadLetters.redrive(redrive)
+      expect([redrivenNow.status, redriven.redriveOf]).toEqual([201, id])
+      const [, redrivenBefore] = yield* client.v1DeadLetters.redrive(redrive)
+      expect(redrivenBefore.status).toBe(200)
+      expect(yield* Effect.flip(client.v1DeadLetters.redrive({ ...redrive, payload: { payload: 1 } })))
+        .toMatchObject({ status: 409, code: "REDRIVE_CONFLICT" })
+      const { items } = yield* client.v1DeadLetters.list({ urlParams: { limit: 10, redriven: "true" } })
+      expect(items.map((task) => [task.id, task.redrivenAs])).toEqual([[id, redriven.id]])
+      expect(
+        yield* client.v1DeadLetters.redriveAll({
+          urlParams: {},
+          payload: { filter: { function: "broken" }, limit: 1, payload: { ok: true } }
+        })
+      ).toEqual({ redriven: 1, left: 1 })
+      expect(yield* client.v1DeadLetters.purge({ urlParams: { redriven: "true" } })).toEqual({ purged: 2 })
+      expect(yield* client.v1DeadLetters.purge({ urlParams: { all: "true" } })).toEqual({ purged: 1 })
     }).pipe(Effect.provide(NodeHttpClient.layer)))
 })
 
+const deadId = unknownId.replace(/1$/, "7")
 const work = { name: "a", initialDelay: "1 hour" }
 const task = { function: "payroll", trigger: { after: "1 hour" } }
 const retry = {
@@ -88,7 +122,7 @@ const schedule = { function: "report", trigger: { fixed: "1 hour" }, initialDela
 
 /** Requests of every route, those that are accepted and those that are not, in order. */
 const requests: ReadonlyArray<
-  readonly [method: "GET" | "POST", path: string, url: string, status: number, json?: unknown, key?: string]
+  readonly [method: "GET" | "POST" | "DELETE", path: string, url: string, status: number, json?: unknown, key?: string]
 > = [
   ["POST", "/schedule", "/schedule", 202, work],
   ["POST", "/schedule", "/schedule", 400, { name: "" }],
@@ -130,6 +164,20 @@ const requests: ReadonlyArray<
   ["POST", "/v1/schedules/{id}/cancel", `/v1/schedules/${unknownId}/cancel`, 404],
   ["POST", "/v1/triggers/preview", "/v1/triggers/preview", 200, { trigger: { cron: "0 9 * * *" } }],
   ["POST", "/v1/triggers/preview", "/v1/triggers/preview", 400, {}],
+  ["GET", "/v1/dead-letters", "/v1/dead-letters?limit=1&reason=AccessDenied&redriven=false", 200],
+  ["GET", "/v1/dead-letters", "/v1/dead-letters?reason=x", 400],
+  ["GET", "/v1/dead-letters/count", "/v1/dead-letters/count?function=broken", 200],
+  ["GET", "/v1/dead-letters/count", "/v1/dead-letters/count?limit=1", 400],
+  ["POST", "/v1/dead-letters/{id}/redrive", `/v1/dead-letters/${deadId}/redrive`, 201, { payload: { ok: true } }],
+  ["POST", "/v1/dead-letters/{id}/redrive", `/v1/dead-letters/${deadId}/redrive`, 200],
+  ["POST", "/v1/dead-letters/{id}/redrive", `/v1/dead-letters/${deadId}/redrive`, 409, { payloadJson: "1" }],
+  ["POST", "/v1/dead-letters/{id}/redrive", `/v1/dead-letters/${unknownId.replace(/1$/, "9")}/redrive`, 404],
+  ["POST", "/v1/dead-letters/{id}/redrive", "/v1/dead-letters/x/redrive", 400],
+  ["POST", "/v1/dead-letters/redrive", "/v1/dead-letters/redrive", 200, { filter: { name: "nobody" }, limit: 1 }],
+  ["POST", "/v1/dead-letters/redrive", "/v1/dead-letters/redrive", 400, {}],
+  ["POST", "/v1/dead-letters/redrive", "/v1/dead-letters/redrive", 415],
+  ["DELETE", "/v1/dead-letters", "/v1/dead-letters?function=broken", 200],
+  ["DELETE", "/v1/dead-letters", "/v1/dead-letters", 400],
   ["GET", "/healthz", "/healthz", 200],
   ["GET", "/readyz", "/readyz", 200],
   ["GET", "/metrics", "/metrics", 200]
@@ -138,7 +186,11 @@ const requests: ReadonlyArray<
 describe("the OpenAPI document", () => {
   it.scopedLive("says what every route answers, and what it takes", () =>
     Effect.gen(function*() {
-      const { ask, get } = yield* serve({ foreign: ["foreign"] })
+      const { ask, get, post } = yield* serve({ foreign: ["foreign"], scripts })
+      yield* post("/v1/tasks", { function: "broken", id: deadId })
+      yield* Effect.repeat(Effect.delay(get(`/v1/tasks/${deadId}`), "5 millis"), {
+        until: ({ task }) => task.status === "Failed"
+      })
       const spec = (yield* get("/openapi.json")).body as Specification
       for (const [method, path, url, status, json, key] of requests) {
         const answer = yield* ask(method, url, {
@@ -169,7 +221,8 @@ describe("the OpenAPI document", () => {
         const [path, name] of [
           ["/v1/tasks", "CreateTaskRequest"],
           ["/v1/schedules", "CreateScheduleRequest"],
-          ["/v1/triggers/preview", "PreviewRequest"]
+          ["/v1/triggers/preview", "PreviewRequest"],
+          ["/v1/dead-letters/redrive", "RedriveAllRequest"]
         ] as const
       ) {
         const examples = spec.components.schemas[name]?.examples as ReadonlyArray<unknown> | undefined
@@ -178,7 +231,7 @@ describe("the OpenAPI document", () => {
           expect([example, bodyMismatches(spec, path, example)]).toEqual([example, []])
           expect([example, (yield* post(path, example)).status]).toEqual([
             example,
-            path.endsWith("preview") ? 200 : 201
+            /preview|redrive/.test(path) ? 200 : 201
           ])
         }
       }

@@ -2,7 +2,7 @@
 import { expect } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import type { IdempotencyKey, InsertVerdict } from "../../../src/ports/TaskRepository.ts"
-import { aSchedule, aTask, occurrenceOf, succeeded, t0 } from "../../support/builders.ts"
+import { allEnded, aSchedule, aTask, occurrenceOf, succeeded, t0 } from "../../support/builders.ts"
 import { allTasks, changesUpTo, idsOf, insertedOne, mustGet, mustGetSchedule, started } from "./harness.ts"
 import type { Repository, Suite } from "./harness.ts"
 
@@ -212,7 +212,7 @@ export const idempotencyContract = ({ open, test }: Suite): void => {
       yield* insertOne(repository, aTask({ id }), keyed("second"))
       const { task } = yield* started(repository, lease, verdict.task)
       yield* repository.settle(lease, [succeeded(task)])
-      const prune = (now: number) => repository.prune({ now, maxAge: 0, maxCount: 0, limit: 100 })
+      const prune = (now: number) => repository.prune(allEnded(now, 100))
       const removedAt = t0 + 5
       expect(yield* prune(removedAt)).toBe(1)
       for (const now of [removedAt, removedAt + day - 1]) {
@@ -234,7 +234,7 @@ export const idempotencyContract = ({ open, test }: Suite): void => {
     Effect.gen(function*() {
       const task = aTask({ createdAt: 0, dueAt: 0 })
       yield* insertOne(repository, task)
-      yield* repository.prune({ now: t0 + 1_000 * day, maxAge: 0, maxCount: 0, limit: 100 })
+      yield* repository.prune(allEnded(t0 + 1_000 * day, 100))
       expect(yield* insertOne(repository)).toEqual({ _tag: "Present", task })
     }))
 
@@ -257,7 +257,7 @@ export const idempotencyContract = ({ open, test }: Suite): void => {
       expect(idsOf(yield* allTasks(repository))).toEqual([first.id])
       expect((yield* repository.listSchedules({}, { limit: 10 })).items).toEqual([schedule])
       yield* repository.cancel(lease, { _tag: "Schedule", id: schedule.id }, t0)
-      yield* repository.prune({ now: t0 + 1_000 * day, maxAge: 0, maxCount: 0, limit: 100 })
+      yield* repository.prune(allEnded(t0 + 1_000 * day, 100))
       expect(yield* ask()).toEqual({ _tag: "Present", schedule: yield* mustGetSchedule(repository, schedule.id) })
     }))
 
@@ -282,7 +282,7 @@ export const idempotencyContract = ({ open, test }: Suite): void => {
       const lease = yield* open(repository)
       const { task } = yield* started(repository, lease, yield* insertedOne(repository, lease, aTask()))
       yield* repository.settle(lease, [succeeded(task)])
-      yield* repository.prune({ now: t0 + 10, maxAge: 0, maxCount: 0, limit: 10 })
+      yield* repository.prune(allEnded(t0 + 10, 10))
       const again = aTask({ id: task.id })
       expect(yield* insertOne(repository, again, null)).toMatchObject({ _tag: "Inserted" })
     }))

@@ -17,6 +17,8 @@ export interface ExpectedTask {
   dueAt: number
   claimableAt: number
   attempts: number
+  /** The Task that repeats it, gone or not. */
+  redrivenAs: TaskId | undefined
   /** As last seen in the store. */
   token: number
 }
@@ -50,6 +52,7 @@ export class Model {
       dueAt: task.dueAt,
       claimableAt: task.claimableAt,
       attempts: 0,
+      redrivenAs: undefined,
       token: -1
     })
   }

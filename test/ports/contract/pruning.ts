@@ -1,11 +1,21 @@
 import { expect } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import type { Lease } from "../../../src/ports/TaskRepository.ts"
-import { aSchedule, aTask, failed, occurrenceOf, retrying, succeeded, successorOf, t0 } from "../../support/builders.ts"
+import {
+  allEnded,
+  aSchedule,
+  aTask,
+  failed,
+  occurrenceOf,
+  retrying,
+  succeeded,
+  successorOf,
+  t0
+} from "../../support/builders.ts"
 import { allTasks, idsOf, insertedOne, insertedSchedule, mustGetSchedule, started, startOne } from "./harness.ts"
 import type { Repository, Suite } from "./harness.ts"
 
-const everything = { now: t0 + 1_000_000, maxAge: 0, maxCount: 0, limit: 1_000 }
+const everything = allEnded(t0 + 1_000_000)
 
 /** Tasks that finished at these instants. */
 const finishedAt = (repository: Repository, lease: Lease, instants: ReadonlyArray<number>) =>
@@ -21,17 +31,17 @@ export const pruningContract = ({ open, test }: Suite): void => {
     Effect.gen(function*() {
       const lease = yield* open(repository)
       const [, edge, young] = yield* finishedAt(repository, lease, [t0, t0 + 1, t0 + 2])
-      const removed = yield* repository.prune({ now: t0 + 1_001, maxAge: 1_000, maxCount: 1_000, limit: 1_000 })
+      const removed = yield* repository.prune({ ...allEnded(t0 + 1_001), maxAge: 1_000, maxCount: 1_000 })
       expect(removed).toBe(1)
       expect(idsOf(yield* allTasks(repository))).toEqual([young?.id, edge?.id])
-      expect(yield* repository.prune({ now: t0 + 1_001, maxAge: 1_000, maxCount: 1_000, limit: 1_000 })).toBe(0)
+      expect(yield* repository.prune({ ...allEnded(t0 + 1_001), maxAge: 1_000, maxCount: 1_000 })).toBe(0)
     }))
 
   test("removes what is too many, the oldest first", (repository) =>
     Effect.gen(function*() {
       const lease = yield* open(repository)
       const tasks = yield* finishedAt(repository, lease, [t0, t0 + 1, t0 + 2, t0 + 3, t0 + 4])
-      expect(yield* repository.prune({ now: t0 + 10, maxAge: 1_000_000, maxCount: 3, limit: 1_000 })).toBe(2)
+      expect(yield* repository.prune({ ...allEnded(t0 + 10), maxAge: 1_000_000, maxCount: 3 })).toBe(2)
       expect(idsOf(yield* allTasks(repository))).toEqual(idsOf(tasks.slice(2).reverse()))
       for (const task of tasks.slice(0, 2)) expect(Option.isNone(yield* repository.get(task.id))).toBe(true)
     }))
@@ -61,7 +71,7 @@ export const pruningContract = ({ open, test }: Suite): void => {
       const schedule = aSchedule({ createdAt: 0 })
       const first = yield* insertedSchedule(repository, lease, schedule, occurrenceOf(schedule))
       const [done] = yield* finishedAt(repository, lease, [t0])
-      expect(yield* repository.prune({ now: t0, maxAge: 1_000, maxCount: 1, limit: 1_000 })).toBe(0)
+      expect(yield* repository.prune({ ...allEnded(t0), maxAge: 1_000, maxCount: 1 })).toBe(0)
       expect(yield* repository.prune(everything)).toBe(1)
       expect(Option.isNone(yield* repository.get(done?.id ?? free.id))).toBe(true)
       expect(new Set(idsOf(yield* allTasks(repository))))

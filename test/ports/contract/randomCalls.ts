@@ -8,13 +8,14 @@ import { expect, it } from "@effect/vitest"
 import { Effect, TestContext } from "effect"
 import * as fc from "fast-check"
 import type { InstanceId } from "../../../src/domain/Ids.ts"
-import type { ScheduledTask, Task } from "../../../src/domain/Task.ts"
+import type { RedriveTask, ScheduledTask, Task } from "../../../src/domain/Task.ts"
 import type { SettledTo } from "../../../src/domain/TaskLifecycle.ts"
 
 import type { CancelTarget, Lease } from "../../../src/ports/TaskRepository.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
 import type { Followed } from "../../support/builders.ts"
 import {
+  allEnded,
   anEnd,
   anInstanceId,
   aSchedule,
@@ -100,7 +101,7 @@ const call = fc.oneof(
       limit: fc.integer({ min: 1, max: 4 })
     })
   ),
-  weighted(2, fc.record({ _tag: fc.constant("recall" as const), functionName, limit: fc.integer({ min: 1, max: 4 }) })),
+  weighted(3, fc.record({ _tag: fc.constant("recall" as const), functionName, limit: fc.integer({ min: 1, max: 4 }) })),
   weighted(
     2,
     fc.record({
@@ -118,7 +119,9 @@ const call = fc.oneof(
   weighted(2, fc.record({ _tag: fc.constant("reboot" as const), slot })),
   weighted(2, fc.record({ _tag: fc.constant("reap" as const), slot })),
   weighted(1, fc.record({ _tag: fc.constant("reconcile" as const), slot, knows: fc.boolean() })),
-  weighted(1, fc.record({ _tag: fc.constant("prune" as const) })),
+  weighted(1, fc.record({ _tag: fc.constant("prune" as const), keepFailed: fc.boolean() })),
+  weighted(7, fc.record({ _tag: fc.constant("redrive" as const), slot, which, anyones: fc.nat(3) })),
+  weighted(2, fc.record({ _tag: fc.constant("purge" as const), functionName, redriven: fc.boolean() })),
   weighted(4, fc.record({ _tag: fc.constant("pass" as const), millis: delay }))
 )
 type Call = typeof call extends fc.Arbitrary<infer A> ? A : never
@@ -369,11 +372,53 @@ const run = Effect.fnUntraced(function*(repository: Repository, calls: ReadonlyA
       for (const task of forgotten) if (task.status === "Scheduled") task.owner = undefined
       if (forgotten.length > 0) seen.add("reconciled")
     }),
-    prune: Effect.fnUntraced(function*() {
-      const over = [...model.tasks.values()].filter((task) => !isLive(task))
-      expect(yield* repository.prune({ now, maxAge: 0, maxCount: 0, limit: 10_000 })).toBe(over.length)
+    prune: Effect.fnUntraced(function*({ keepFailed }) {
+      const over = [...model.tasks.values()].filter((task) =>
+        !isLive(task) && !(keepFailed && task.status === "Failed")
+      )
+      const bounds = keepFailed ? { failedMaxAge: Number.MAX_SAFE_INTEGER, failedMaxCount: 10_000 } : {}
+      expect(yield* repository.prune({ ...allEnded(now, 10_000), ...bounds })).toBe(over.length)
       for (const { id } of over) model.tasks.delete(id)
       if (over.length > 0) seen.add("pruned")
+    }),
+    redrive: Effect.fnUntraced(function*({ anyones, slot, which }) {
+      const lease = leaseOf(slot)
+      const failed = [...model.tasks.values()].filter(({ status }) => status === "Failed")
+      const task = anyones === 0 ? pick(which, undefined) : failed[which % failed.length]
+      if (task === undefined) return
+      const again: RedriveTask = {
+        ...aTask({ createdAt: now, function: aTarget(task.functionName), name: task.name }),
+        redriveOf: task.id
+      }
+      const [verdict] = yield* repository.redrive([again], { lease, until: now })
+      if (task.status !== "Failed") {
+        expect(verdict).toEqual({ _tag: "NotFailed", status: task.status })
+        return
+      }
+      const before = task.redrivenAs === undefined ? undefined : model.tasks.get(task.redrivenAs)
+      if (before !== undefined) {
+        expect(verdict).toMatchObject({ _tag: "Present", task: { id: before.id, status: before.status } })
+        seen.add("redriven before")
+      } else if (task.redrivenAs !== undefined) {
+        expect(verdict).toEqual({ _tag: "Gone", id: task.redrivenAs })
+      } else {
+        if (verdict?._tag !== "Redriven") return expect.fail(`expected Redriven, got ${verdict?._tag}`)
+        expect(verdict.task).toMatchObject({ id: again.id, redriveOf: task.id })
+        if (model.alive.has(lease.instanceId)) expect(verdict.task.owner).toBe(lease.instanceId)
+        task.redrivenAs = again.id
+        model.insert(again, verdict.task.owner)
+        seen.add("redriven")
+      }
+    }),
+    purge: Effect.fnUntraced(function*({ functionName, redriven }) {
+      const over = [...model.tasks.values()].filter((task) =>
+        task.status === "Failed" && task.functionName === functionName && (task.redrivenAs !== undefined) === redriven
+      )
+      const filter = { functionName, redriven }
+      expect(yield* repository.count(filter)).toBe(over.length)
+      expect(yield* repository.purge({ filter, now, limit: 10_000 })).toBe(over.length)
+      for (const { id } of over) model.tasks.delete(id)
+      if (over.length > 0) seen.add("purged")
     }),
     pass: ({ millis }) => Effect.sync(() => void (now += millis))
   }
@@ -402,7 +447,10 @@ const run = Effect.fnUntraced(function*(repository: Repository, calls: ReadonlyA
         if (changedHands || changedIntent) expect(task.token).toBeGreaterThan(before.token)
         const ended = before.attempts.filter((attempt) => attempt.ended !== undefined)
         expect(attempts.slice(0, ended.length)).toEqual(ended)
-        if (!["Scheduled", "Running"].includes(before.status)) expect(task).toEqual(before)
+        if (!["Scheduled", "Running"].includes(before.status)) {
+          const { redrivenAs } = expected
+          expect(task).toEqual(before.status === "Failed" ? { ...before, redrivenAs } : before)
+        }
       }
       seenTasks.set(task.id, task)
       expected.token = task.token
@@ -443,6 +491,9 @@ const mustHaveBeenSeen = [
   "pruned",
   "deferred",
   "recalled",
+  "redriven",
+  "redriven before",
+  "purged",
   "completed"
 ]
 
