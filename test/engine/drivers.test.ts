@@ -101,8 +101,8 @@ describe("the fiber of a schedule", () => {
         })
         // Waiting, running, waiting for a retry: each is met.
         const cancelledIn = new Set<string>()
-        for (let round = 0; round < 40; round++) {
-          yield* TestClock.adjust("31 seconds")
+        for (let round = 0; round < 120; round++) {
+          yield* TestClock.adjust(`${4 + (round * 7) % 29} seconds`)
           const live = (yield* scheduler.list({ scheduleId: id, status: ["Scheduled", "Running"] })).items
           assert.isNotEmpty(live, "a live schedule has its next occurrence")
           for (const task of live) {
