@@ -5,7 +5,7 @@ import { Either, Schema } from "effect"
 export const ofAll = ""
 
 /** A cap as it is stored; without a concurrency it bounds nothing. */
-export const Cap = Schema.Struct({ v: Schema.Literal(1), concurrency: Schema.optional(Schema.Number) })
+const Cap = Schema.Struct({ v: Schema.Literal(1), concurrency: Schema.optional(Schema.Number) })
 
 const decode = Schema.decodeUnknownEither(Schema.parseJson(Cap))
 
