@@ -37,7 +37,7 @@ const mutants = readdirSync(patches)
   .sort((one, other) => one.name < other.name ? -1 : 1)
 
 const needsPostgres = (tests) =>
-  tests.some((test) => test.startsWith("test/adapters/sql/") || readFileSync(join(root, test), "utf8").includes("./stage.ts"))
+  tests.some((test) => /\/adapters\/sql\/|\.\/stage\.ts/.test(`${test}\n${readFileSync(join(root, test), "utf8")}`))
 
 const directory = mkdtempSync(join(tmpdir(), "scheduler-mutants-"))
 const children = new Set()

@@ -65,6 +65,16 @@ const parseConcurrency = (concurrency: unknown): Effect.Effect<number | undefine
       message: `concurrency: expected a whole number of at least 1, or undefined, got ${shown(concurrency)}`
     })
 
+/** The caps that bound something, by name. */
+const capsIn = (controls: ReadonlyArray<Control>): Map<string, number> => {
+  const caps = new Map<string, number>()
+  for (const { kind, name, state } of controls) {
+    const concurrency = kind === "cap" ? capOf(state) : Infinity
+    if (concurrency < Infinity) caps.set(name, concurrency)
+  }
+  return caps
+}
+
 /** @param onOpen something that had no room may have some */
 export const makeCaps = (needs: {
   readonly repository: Context.Tag.Service<TaskRepository>
@@ -76,17 +86,12 @@ export const makeCaps = (needs: {
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const scope = yield* Effect.scope
     let caps = new Map<string, number>()
-    /** Caps without room, until when. */
-    const full = new Map<string, EpochMillis>()
+    /** Caps without room, until a run ends here or it is time to ask again. */
+    const full = new Set<string>()
     const under = new Map<string, ReadonlyArray<string> | undefined>()
 
     const learn = (controls: ReadonlyArray<Control>) => {
-      caps = new Map(
-        controls.flatMap(({ kind, name, state }) => {
-          const concurrency = kind === "cap" ? capOf(state) : Infinity
-          return concurrency < Infinity ? [[name, concurrency]] : []
-        })
-      )
+      caps = capsIn(controls)
       under.clear()
       full.clear()
       onOpen()
@@ -114,13 +119,12 @@ export const makeCaps = (needs: {
       closedUntil: (functionName, running) => {
         if (caps.size === 0) return -Infinity
         if (running >= (caps.get(functionName) ?? Infinity)) return Infinity
-        return Math.max(full.get(ofAll) ?? -Infinity, full.get(functionName) ?? -Infinity)
+        return full.has(ofAll) || full.has(functionName) ? Infinity : -Infinity
       },
       onFull: (cap) => {
-        if (!full.has(cap)) {
-          runFork(Effect.zipRight(clock.sleep(Duration.millis(retryAfter)), Effect.sync(() => open(cap))), { scope })
-        }
-        full.set(cap, Infinity)
+        if (full.has(cap)) return
+        full.add(cap)
+        runFork(Effect.zipRight(clock.sleep(Duration.millis(retryAfter)), Effect.sync(() => open(cap))), { scope })
       },
       onRoom: (functionName) => {
         if (full.size === 0) return
@@ -136,12 +140,7 @@ export const makeCaps = (needs: {
             learn((yield* repository.controls).controls)
           }),
         get: Effect.map(repository.controls, ({ controls }) =>
-          Object.fromEntries(
-            controls.flatMap(({ kind, name, state }) => {
-              const concurrency = kind === "cap" ? capOf(state) : Infinity
-              return concurrency < Infinity ? [[name, { concurrency }]] : []
-            })
-          ))
+          Object.fromEntries(Array.from(capsIn(controls), ([name, concurrency]) => [name, { concurrency }])))
       }
     }
   })

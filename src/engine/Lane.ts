@@ -27,6 +27,12 @@ export class Lane {
     this.name = name
   }
 
+  /** Nothing waits here any more. */
+  empty(): void {
+    this.ready.retain(() => false)
+    this.waiting = 0
+  }
+
   /** How much of the slots it has, for what it should have: the lane with the least is next. */
   private get share(): number {
     const priority = this.ready.first?.priority ?? 0

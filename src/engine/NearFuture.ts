@@ -47,8 +47,6 @@ export interface NearFuture {
   readonly close: Effect.Effect<void>
   /** Takes out what has not been started. */
   readonly takeUnstarted: Effect.Effect<ReadonlyArray<ClaimedTask>>
-  /** Takes out what of a function has not been started, as far as `takes` says so. */
-  readonly takeOf: (functionName: string, takes: (task: ClaimedTask) => boolean) => ReadonlyArray<ClaimedTask>
   /** Waits until nothing runs. */
   readonly drained: Effect.Effect<void>
   readonly interruptAll: Effect.Effect<void>
@@ -70,7 +68,7 @@ const isDueBefore = (left: ClaimedTask, right: ClaimedTask): boolean => {
 /** What a blocked function may hold here: enough to go on with at once. */
 const heldWhileBlocked = 100
 
-/** Says what may start: limits, caps and breakers. */
+/** Says what may start. */
 export interface StartGate {
   /** How many may run in this process at once. */
   readonly slots: () => number
@@ -80,10 +78,6 @@ export interface StartGate {
    * @param running how many of it run here
    */
   readonly opensAt: (functionName: string, running: number, now: EpochMillis) => EpochMillis
-  /** One of it starts; `running` others run here. */
-  readonly onStart: (functionName: string, id: TaskId, running: number, now: EpochMillis) => void
-  /** Its run has ended, whatever became of it. */
-  readonly onEnd: (functionName: string, id: TaskId, now: EpochMillis) => void
 }
 
 /** An invocation that has just begun still has a few steps before anything is sent: none of them may come later. */
@@ -160,7 +154,6 @@ export const makeNearFuture = (needs: {
       running--
       lane.running--
       forget(lane)
-      gate.onEnd(lane.name, id, clock.unsafeCurrentTimeMillis())
       engineMetrics.running(-1)
       // A retry without delay has begun under the same id before the run before it came to its end.
       if (runs.get(id) === fiber) runs.delete(id)
@@ -172,10 +165,9 @@ export const makeNearFuture = (needs: {
       pump()
     }
 
-    const launch = (id: TaskId, lane: Lane, work: Effect.Effect<void>, now: EpochMillis) => {
+    const launch = (id: TaskId, lane: Lane, work: Effect.Effect<void>) => {
       running++
       lane.running++
-      gate.onStart(lane.name, id, lane.running - 1, now)
       engineMetrics.running(1)
       const fiber = runFork(work)
       if (fiber.unsafePoll() === null) {
@@ -235,30 +227,16 @@ export const makeNearFuture = (needs: {
         if (lane.ready.size === 0) readyLanes.delete(lane)
         ready--
         left(task, lane)
-        launch(task.id, lane, run(task), now)
+        launch(task.id, lane, run(task))
       }
       pumping = false
       onRoom()
     }
 
-    /** Takes out what `takes` says, of all that waits. */
-    const take = (takes: (task: ClaimedTask) => boolean): ReadonlyArray<ClaimedTask> => {
-      const taken: Array<ClaimedTask> = []
-      const stays = (task: ClaimedTask) => {
-        if (!takes(task)) return true
-        taken.push(task)
-        left(task, laneOf(task.function.name))
-        return false
-      }
-      future.retain(stays)
-      for (const lane of readyLanes) {
-        const before = lane.ready.size
-        lane.ready.retain(stays)
-        ready -= before - lane.ready.size
-        if (lane.ready.size === 0) readyLanes.delete(lane)
-      }
-      for (const lane of lanes.values()) forget(lane)
-      return taken
+    const waitingTasks = (): Array<ClaimedTask> => {
+      const tasks = future.values().slice()
+      for (const lane of readyLanes) tasks.push(...lane.ready.values())
+      return tasks
     }
 
     const names = (which: (lane: Lane) => boolean): ReadonlyArray<string> =>
@@ -283,8 +261,7 @@ export const makeNearFuture = (needs: {
       },
       beginReserved: (reserved, started) => {
         reservedSlots -= reserved
-        const now = clock.unsafeCurrentTimeMillis()
-        for (const task of started) launch(task.id, laneOf(task.function.name), runStarted(task), now)
+        for (const task of started) launch(task.id, laneOf(task.function.name), runStarted(task))
         pump()
       },
       room: () =>
@@ -308,8 +285,7 @@ export const makeNearFuture = (needs: {
       reopened: () => pump(),
       known: () => {
         const ids = new Set(runs.keys())
-        for (const task of future.values()) ids.add(task.id)
-        for (const lane of readyLanes) for (const task of lane.ready.values()) ids.add(task.id)
+        for (const { id } of waitingTasks()) ids.add(id)
         return ids
       },
       running: () => running,
@@ -325,8 +301,18 @@ export const makeNearFuture = (needs: {
       close: Effect.sync(() => {
         closed = true
       }),
-      takeUnstarted: Effect.sync(() => take(() => true)),
-      takeOf: (functionName, takes) => take((task) => task.function.name === functionName && takes(task)),
+      takeUnstarted: Effect.sync(() => {
+        const left = waitingTasks()
+        future.retain(() => false)
+        readyLanes.clear()
+        ready = 0
+        waitingBytes = 0
+        for (const lane of lanes.values()) {
+          lane.empty()
+          forget(lane)
+        }
+        return left
+      }),
       drained: Effect.async<void>((resume) => {
         if (running === 0) resume(Exit.void)
         else onDrained.push(() => resume(Exit.void))

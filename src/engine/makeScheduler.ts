@@ -190,9 +190,7 @@ export const makeScheduler: Effect.Effect<
     isShared: repository.shared,
     gate: {
       slots: () => Math.min(config.concurrency, caps.ofAll()),
-      opensAt: caps.closedUntil,
-      onStart: () => {},
-      onEnd: () => {}
+      opensAt: caps.closedUntil
     },
     run: runner.run,
     runStarted: runner.runStarted,

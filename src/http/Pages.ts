@@ -12,6 +12,12 @@ const sliceSize = 25
 const sizeOf = (item: { readonly payload: string } | Task): number =>
   item.payload.length + ("status" in item && item.status === "Succeeded" ? item.result.text.length : 0)
 
+/** A page as `/v1` answers it. */
+export const pageAnswer = <A, Answer>({ cursor, items }: Page<A>, answer: (item: A) => Answer) => ({
+  items: items.map(answer),
+  cursor: cursor ?? null
+})
+
 /**
  * Reads a page slice by slice.
  *

@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto"
 import type { InvalidInput } from "../../domain/Errors.ts"
 import { TaskRepositoryError } from "../../domain/Errors.ts"
 import type { TaskScheduleId } from "../../domain/Ids.ts"
-import type { Task } from "../../domain/Task.ts"
+import type { ScheduledTask, Task } from "../../domain/Task.ts"
 import type { Successor, TaskSchedule } from "../../domain/TaskSchedule.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
 import type { Cancelled, InsertScheduleVerdict, InsertVerdict } from "../../ports/TaskRepository.ts"
@@ -114,13 +114,13 @@ const make = (
         }
       })
 
+    /** Tells of a Task that has been stored, once that is committed. */
+    const noteStored = (task: ScheduledTask) => {
+      log.append("scheduled", task)
+      if (task.owner === undefined && task.claimableAt <= task.createdAt + hintedAhead) hints.work(task.claimableAt)
+    }
     const noteInserted = (verdicts: ReadonlyArray<InsertVerdict>) => {
-      for (const verdict of verdicts) {
-        if (verdict._tag !== "Inserted") continue
-        log.append("scheduled", verdict.task)
-        const { claimableAt, createdAt, owner } = verdict.task
-        if (owner === undefined && claimableAt <= createdAt + hintedAhead) hints.work(claimableAt)
-      }
+      for (const verdict of verdicts) if (verdict._tag === "Inserted") noteStored(verdict.task)
       return verdicts
     }
 
@@ -145,11 +145,7 @@ const make = (
         Effect.map(
           db.transact((run) => insertSchedules(store, run, requests)),
           (verdicts) => {
-            noteInserted(
-              verdicts.flatMap((verdict) =>
-                verdict._tag === "Inserted" ? [{ _tag: "Inserted", task: verdict.first }] : []
-              )
-            )
+            for (const verdict of verdicts) if (verdict._tag === "Inserted") noteStored(verdict.first)
             return verdicts
           }
         )
@@ -163,11 +159,11 @@ const make = (
           redriveTasks(store, run, requests)
         ),
         (verdicts) => {
-          noteInserted(
-            verdicts.flatMap((verdict) =>
-              verdict._tag === "Redriven" ? [{ _tag: "Inserted", task: verdict.task }] : []
-            )
-          )
+          for (const verdict of verdicts) {
+            if (verdict._tag === "Redriven") {
+              noteStored(verdict.task)
+            }
+          }
           return verdicts
         }
       ))
@@ -263,7 +259,9 @@ const make = (
       )
 
     const earliest = (tasks: ReadonlyArray<Task>) =>
-      tasks.length === 0 ? undefined : Math.min(...tasks.map((task) => task.claimableAt))
+      tasks.length === 0 ? undefined : Math.min(...tasks.map((task) =>
+        task.claimableAt
+      ))
 
     const noteCancelled = (cancelled: Cancelled): Cancelled => {
       if (cancelled.tasks.length > 0) {

@@ -18,14 +18,17 @@ const leastId = "00000000-0000-0000-0000-000000000000"
 const dueColumns = "t.ctid, t.id, t.claimable_at, t.due_at, " +
   "t.schedule_id IS NULL AND t.attempt = 0 AND t.claimable_at <= $2 AND t.function_name <> ALL($7::text[]) AS startable"
 
+/** Nothing is claimed without a living lease, whichever way it is found. */
+const lives = (store: Store): string =>
+  `EXISTS (SELECT 1 FROM ${store.tables.instances} i WHERE i.id = $1 AND ${isAlive})`
+
 const inOrder = "ORDER BY t.claimable_at, t.due_at, t.id"
 
 /** By time: what is due first comes first, and an empty look reads one leaf. */
 const byTime = (store: Store): string =>
   `due AS MATERIALIZED (
       SELECT ${dueColumns} FROM ${store.tables.tasks} t
-      WHERE ${isUnclaimedByTime} AND t.claimable_at <= $3
-        AND EXISTS (SELECT 1 FROM ${store.tables.instances} i WHERE i.id = $1 AND ${isAlive})
+      WHERE ${isUnclaimedByTime} AND t.claimable_at <= $3 AND ${lives(store)}
       ${inOrder} LIMIT $4 FOR UPDATE SKIP LOCKED
     )`
 
@@ -34,11 +37,10 @@ const mostLanes = 1_000
 
 /**
  * By lane, that is, by priority and function: some of each that is not excluded. It steps from lane to lane, so that what
- * an excluded one holds costs nothing, however much that is; the highest
- * priorities first.
+ * an excluded one holds costs nothing, however much that is; the highest priorities first.
  */
 const byLane = (store: Store): string => {
-  const { instances, tasks } = store.tables
+  const { tasks } = store.tables
   const next = (after: string) =>
     `SELECT t.priority, t.function_name FROM ${tasks} t WHERE ${isUnclaimed} AND ${after}
         ORDER BY t.priority, t.function_name LIMIT 1`
@@ -51,7 +53,7 @@ const byLane = (store: Store): string => {
     ), chosen AS (
       SELECT *, count(*) OVER () AS lanes FROM (
         SELECT * FROM (SELECT * FROM lanes LIMIT ${mostLanes}) seen WHERE function_name <> ALL($8::text[])
-      ) others WHERE EXISTS (SELECT 1 FROM ${instances} i WHERE i.id = $1 AND ${isAlive})
+      ) others WHERE ${lives(store)}
       ORDER BY priority DESC, function_name LIMIT $4
     ), due AS MATERIALIZED (
       SELECT share.* FROM chosen c CROSS JOIN LATERAL (

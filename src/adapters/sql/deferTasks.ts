@@ -22,8 +22,6 @@ const ofFunction = (store: Store, condition: string): string =>
       ) share WHERE p.priority IS NOT NULL LIMIT $3
     )`
 
-const changed = (rows: ReadonlyArray<unknown>): number => rows.length
-
 export const deferTasks = (store: Store, { from, functionName, limit, now, step }: DeferRequest): Effect.Effect<
   number,
   SqlError
@@ -36,7 +34,7 @@ export const deferTasks = (store: Store, { from, functionName, limit, now, step 
         FROM waiting w WHERE t.ctid = w.ctid RETURNING 1`,
       [functionName, now, limit, from, step]
     ),
-    changed
+    (rows) => rows.length
   )
 
 export const recallTasks = (store: Store, { functionName, limit, now }: RecallRequest): Effect.Effect<
@@ -45,10 +43,10 @@ export const recallTasks = (store: Store, { functionName, limit, now }: RecallRe
 > =>
   Effect.map(
     store.db.run(
-      `WITH RECURSIVE ${ofFunction(store, "t.claimable_at > $2 AND t.due_at < t.claimable_at AND t.due_at <= $2")}
-      UPDATE ${store.tables.tasks} t SET claimable_at = GREATEST(t.due_at, $2)
+      `WITH RECURSIVE ${ofFunction(store, "t.claimable_at > $2 AND t.due_at <= $2")}
+      UPDATE ${store.tables.tasks} t SET claimable_at = $2
         FROM found f WHERE t.ctid = f.ctid RETURNING 1`,
       [functionName, now, limit]
     ),
-    changed
+    (rows) => rows.length
   )

@@ -19,16 +19,14 @@ import {
   UnsupportedMediaType
 } from "../Contract.ts"
 import { TaskAnswer } from "../TaskAnswer.ts"
-import { TaskPage } from "./TasksApi.ts"
+import { TaskPage, taskQuery } from "./TasksApi.ts"
 import { work } from "./WorkRequest.ts"
 
 const Reason = Schema.Literal(...InvocationErrorReason.literals, "Interrupted", "OwnerLost", "Expired")
 
 /** Which dead letters; all that is named must hold. */
 const which = {
-  function: described(Schema.NonEmptyString, "The bare name of the function"),
-  name: described(Schema.NonEmptyString, "The Task's name"),
-  scheduleId: described(Schema.UUID, "The schedule that has made it"),
+  ...taskQuery,
   reason: described(Reason, "Why it has failed"),
   finishedFrom: described(Schema.NonEmptyString, "Failed at or after this instant, ISO 8601 with an offset"),
   finishedBefore: described(Schema.NonEmptyString, "Failed before this instant"),

@@ -9,7 +9,7 @@ import type { DeadLetterFilter } from "../../ports/TaskRepository.ts"
 import { LambdaSchedulerApi } from "../Api.ts"
 import { maxPageSize } from "../Contract.ts"
 import { withProblems, withQueryProblems } from "../DomainProblem.ts"
-import { readPage } from "../Pages.ts"
+import { pageAnswer, readPage } from "../Pages.ts"
 import { problem } from "../Problem.ts"
 import { maxBodyBytes, readBody, readOptionalBody } from "../RequestBody.ts"
 import { taskAnswer } from "../TaskAnswer.ts"
@@ -84,7 +84,7 @@ export const v1DeadLettersLayer = HttpApiBuilder.group(
           Effect.gen(function*() {
             const filter = yield* queryFilter(query)
             const page = yield* readPage((page) => deadLetters.list(filter, page), limit, cursor)
-            return { items: page.items.map(taskAnswer), cursor: page.cursor ?? null }
+            return pageAnswer(page, taskAnswer)
           }).pipe(withQueryProblems, withProblems))
         .handle("count", ({ urlParams }) =>
           Effect.flatMap(queryFilter(urlParams), deadLetters.count).pipe(

@@ -8,7 +8,7 @@ import { LambdaScheduler } from "../../engine/LambdaScheduler.ts"
 import { LambdaSchedulerApi } from "../Api.ts"
 import { maxPageSize } from "../Contract.ts"
 import { withProblems, withQueryProblems } from "../DomainProblem.ts"
-import { readPage } from "../Pages.ts"
+import { pageAnswer, readPage } from "../Pages.ts"
 import { maxBodyBytes, readBody, readNoBody } from "../RequestBody.ts"
 import { readScheduleId } from "./Ids.ts"
 import { madeResponse, makeOnce } from "./makeOnce.ts"
@@ -68,7 +68,7 @@ export const v1SchedulesLayer = HttpApiBuilder.group(
               limit,
               cursor
             )
-            return { items: page.items.map(scheduleAnswer), cursor: page.cursor ?? null }
+            return pageAnswer(page, scheduleAnswer)
           }).pipe(withQueryProblems, withProblems))
         .handle("get", ({ path }) =>
           Effect.flatMap(readScheduleId(path.id), (id) =>

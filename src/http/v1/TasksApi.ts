@@ -44,12 +44,17 @@ export const TaskPage = Schema.Struct({
 }).annotations({ identifier: "TaskPage" })
 export type TaskPage = typeof TaskPage.Type
 
-const Query = Schema.Struct({
-  ...pageQuery("the answer"),
+/** By what Tasks are found, dead or alive. */
+export const taskQuery = {
   function: described(Schema.NonEmptyString, "The bare name of the function"),
   name: described(Schema.NonEmptyString, "The Task's name"),
+  scheduleId: described(Schema.UUID, "The schedule that has made it")
+}
+
+const Query = Schema.Struct({
+  ...pageQuery("the answer"),
+  ...taskQuery,
   status: described(Schema.Literal(...taskStatuses), "What has become of it"),
-  scheduleId: described(Schema.UUID, "The schedule that has made it"),
   dueFrom: described(Schema.NonEmptyString, "Due at or after this instant, ISO 8601 with an offset"),
   dueBefore: described(Schema.NonEmptyString, "Due before this instant")
 }).annotations(strict)

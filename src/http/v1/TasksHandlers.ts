@@ -11,7 +11,7 @@ import type { TaskFilter } from "../../ports/TaskRepository.ts"
 import { LambdaSchedulerApi } from "../Api.ts"
 import { maxPageSize } from "../Contract.ts"
 import { withProblems, withQueryProblems } from "../DomainProblem.ts"
-import { readPage } from "../Pages.ts"
+import { pageAnswer, readPage } from "../Pages.ts"
 import { maxBodyBytes, readBody, readNoBody } from "../RequestBody.ts"
 import { taskAnswer } from "../TaskAnswer.ts"
 import { readTaskId } from "./Ids.ts"
@@ -74,7 +74,7 @@ export const v1TasksLayer = HttpApiBuilder.group(LambdaSchedulerApi, "v1Tasks", 
         Effect.gen(function*() {
           const filter = yield* filterOf(query)
           const page = yield* readPage((page) => scheduler.list(filter, page), limit, cursor)
-          return { items: page.items.map(taskAnswer), cursor: page.cursor ?? null }
+          return pageAnswer(page, taskAnswer)
         }).pipe(withQueryProblems, withProblems))
       .handle("get", ({ path }) =>
         Effect.flatMap(readTaskId(path.id), (id) =>

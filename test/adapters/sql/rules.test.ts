@@ -1,7 +1,9 @@
 /** The rules that keep work from being done twice or forgotten, as the statements have them. */
 import { PgClient } from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer } from "effect"
+import { Context, Effect, Exit, Fiber, Layer } from "effect"
+import { encodeCap } from "../../../src/policies/caps.ts"
+import type { Lease } from "../../../src/ports/TaskRepository.ts"
 import { TaskRepository } from "../../../src/ports/TaskRepository.ts"
 import type { Repository } from "../../ports/contract/harness.ts"
 import {
@@ -189,6 +191,43 @@ describe("rule 6: what has no living owner is freed, and nothing else", () => {
       const after = yield* repository.renewLease(one, minute)
       assert.strictEqual(after.nextExpiry, two.expiresAt)
     }))
+})
+
+describe("a cap", () => {
+  it.scopedLive("holds over instances that start at the same moment", () =>
+    Effect.gen(function*() {
+      const schema = freshSchemaName()
+      const build = Layer.build(Layer.fresh(storeIn(schema).pipe(Layer.provide(connections()))))
+      const stores = yield* Effect.replicateEffect(
+        Effect.map(build, (context) => Context.get(context, TaskRepository)),
+        4
+      )
+      const cap = encodeCap(3)
+      yield* (stores[0] as Repository).changeControl("cap", "hello", () => ({ answer: undefined, state: cap }))
+      const leases = yield* Effect.forEach(stores, open)
+      for (let round = 0; round < 20; round++) {
+        const held = yield* Effect.forEach(stores, (repository, index) =>
+          inserted(repository, leases[index] as Lease, [aTask(), aTask()]))
+        const verdicts = yield* Effect.forEach(
+          stores,
+          (repository, index) =>
+            repository.start(
+              leases[index] as Lease,
+              (held[index] ?? []).map(({ id, token }) => ({ id, token, successor: undefined, caps: ["hello"] })),
+              t0
+            ),
+          { concurrency: "unbounded" }
+        )
+        const started = verdicts.flat().filter(({ _tag }) =>
+          _tag === "Started"
+        )
+        assert.strictEqual(started.length, 3, `round ${round}`)
+        for (const [index, repository] of stores.entries()) {
+          yield* Effect.forEach(held[index] ?? [], ({ id }) =>
+            repository.cancel(leases[index] as Lease, { _tag: "Task", id, successor: undefined }, t0))
+        }
+      }
+    }), 30_000)
 })
 
 describe("a cancel", () => {
