@@ -174,10 +174,12 @@ export const makeDispatcher = (needs: {
     const lookForOthers = (lease: Lease, now: EpochMillis): Effect.Effect<void, TaskRepositoryError> => {
       if (!(blocked || behind) || now < othersLookedForAt + fairness) return Effect.void
       othersLookedForAt = now
-      const excludeFunctions = served()
-      if (excludeFunctions.length === 0) return Effect.void
+      const { functions: excludeFunctions, othersWaiting } = served()
+      // Beyond the capacity there are so many places for those without their share, and no more.
+      const limit = batchOfOthers - othersWaiting
+      if (excludeFunctions.length === 0 || limit <= 0) return Effect.void
       return Effect.map(
-        repository.claimDue({ lease, now, ahead: 0, limit: batchOfOthers, excludeFunctions }),
+        repository.claimDue({ lease, now, ahead: 0, limit, excludeFunctions }),
         ({ tasks }) => take(tasks)
       )
     }

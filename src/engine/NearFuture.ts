@@ -33,8 +33,8 @@ export interface NearFuture {
   readonly full: () => ReadonlyArray<string>
   /** Whether hardly anything of a function waits here, and one more of it may start now. */
   readonly isShort: (functionName: string) => boolean
-  /** Functions that have about as many slots as they should have, or more. */
-  readonly served: () => ReadonlyArray<string>
+  /** Functions that have about as many slots as they should have, or more; and how many Tasks of all others wait here. */
+  readonly served: () => { readonly functions: ReadonlyArray<string>; readonly othersWaiting: number }
   /** Something that the gate has closed may be open again. */
   readonly reopened: () => void
   /** What waits here or runs. */
@@ -280,7 +280,13 @@ export const makeNearFuture = (needs: {
       },
       served: () => {
         const busy = names(({ running }) => running > 0).length
-        return names(({ running }) => running > 0 && running * 2 * busy >= gate.slots())
+        const functions: Array<string> = []
+        let othersWaiting = 0
+        for (const { name, running, waiting } of lanes.values()) {
+          if (running > 0 && running * 2 * busy >= gate.slots()) functions.push(name)
+          else othersWaiting += waiting
+        }
+        return { functions, othersWaiting }
       },
       reopened: () => pump(),
       known: () => {

@@ -2,11 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, TestClock } from "effect"
 import { MemoryTaskRepository } from "../../src/adapters/memory/index.ts"
-import { LambdaScheduler, Trigger } from "../../src/index.ts"
+import { LambdaFunction, LambdaScheduler, Trigger } from "../../src/index.ts"
 import { ScriptedLambdaClient } from "../../src/testing/index.ts"
 import { connections, engineIn, storeIn } from "../adapters/sql/support.ts"
 import { freshSchemaName } from "../support/postgres.ts"
-import { engine, instants, job, other } from "./support.ts"
+import { counts, engine, instants, job, other } from "./support.ts"
 
 const second = { job: () => Effect.sleep("1 second"), other: () => Effect.sleep("1 second") }
 
@@ -40,6 +40,25 @@ describe("where not everything can start at once", () => {
       assert.strictEqual(waits.length, 5)
       assert.isBelow(Math.max(...waits), 3_000)
     }).pipe(Effect.provide(engine(second, { concurrency: 10, nearFutureCapacity: 20 }))))
+
+  it.effect("and what is held here stays bounded, however many functions wait for their turn", () =>
+    Effect.gen(function*() {
+      const scheduler = yield* LambdaScheduler
+      for (let n = 0; n < 400; n++) yield* scheduler.schedule(LambdaFunction.existing(`function-${n}`))
+      let most = 0
+      for (let second = 0; second < 20; second++) {
+        yield* TestClock.adjust("1 second")
+        const { items } = yield* scheduler.list({ status: ["Scheduled"] })
+        most = Math.max(most, items.filter(({ owner }) => owner !== undefined).length)
+      }
+      // Its capacity, and one look for those that have not had their share.
+      assert.isAtMost(most, 10 + 100)
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(yield* counts(scheduler), { Succeeded: 400 })
+    }).pipe(Effect.provide(engine(
+      Object.fromEntries(Array.from({ length: 400 }, (_, n) => [`function-${n}`, () => Effect.sleep("1 second")])),
+      { concurrency: 1, nearFutureCapacity: 10 }
+    ))))
 
   it.effect("what has more priority starts first, and what has less is late and not left", () =>
     Effect.gen(function*() {
