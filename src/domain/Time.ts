@@ -1,4 +1,5 @@
 /** Instants and durations, parsed strictly and once, at the edge. Inside they are whole milliseconds. */
+import type { Clock } from "effect"
 import { DateTime, Duration, Either, Option } from "effect"
 import { InvalidInput } from "./Errors.ts"
 
@@ -7,6 +8,9 @@ export type EpochMillis = number
 
 /** Milliseconds, whole and not negative. */
 export type Millis = number
+
+/** Monotonic milliseconds, with a fraction; only differences mean something. */
+export const monotonic = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
 /** No duration is longer than this (100 years), so that no sum leaves the range of a Date. */
 export const longestDuration: Millis = 100 * 365.25 * 24 * 3600 * 1000

@@ -8,10 +8,10 @@ import type { TaskRepositoryError } from "../domain/Errors.ts"
 import { SchedulerNotReady } from "../domain/Errors.ts"
 import { InstanceId } from "../domain/Ids.ts"
 import type { EpochMillis } from "../domain/Time.ts"
+import { monotonic } from "../domain/Time.ts"
 import type { Heartbeat, Lease, TaskRepository } from "../ports/TaskRepository.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
-import { monotonic } from "./StoreClock.ts"
 
 export interface Leases {
   /** The lease under which something may be claimed or started now; `undefined` while none can be relied on. */

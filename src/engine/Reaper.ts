@@ -9,12 +9,12 @@ import type { TaskRepositoryError } from "../domain/Errors.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import type { RunningTask } from "../domain/Task.ts"
 import type { Millis } from "../domain/Time.ts"
+import { monotonic } from "../domain/Time.ts"
 import type { Heartbeat, Lease, Reaped, TaskRepository } from "../ports/TaskRepository.ts"
 import { chore } from "./Chore.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
 import type { Leases } from "./Leases.ts"
-import { monotonic } from "./StoreClock.ts"
 
 export interface Reaper {
   readonly onHeartbeat: (heartbeat: Heartbeat, asked: { readonly sentAt: number; readonly wasAway: boolean }) => void

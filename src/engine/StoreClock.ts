@@ -4,6 +4,7 @@
  */
 import { Clock, Effect } from "effect"
 import type { Millis } from "../domain/Time.ts"
+import { monotonic } from "../domain/Time.ts"
 
 export interface StoreClock {
   readonly clock: Clock.Clock
@@ -16,9 +17,6 @@ export interface StoreClock {
    */
   readonly learn: (storeNow: number, sentAt: number, receivedAt: number) => void
 }
-
-/** Monotonic milliseconds, with a fraction; only differences mean something. */
-export const monotonic = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
 /** A clock that starts as this machine's and then follows the store's. It is never ahead of the store: nothing is early. */
 export const makeStoreClock = (base: Clock.Clock): StoreClock => {

@@ -91,7 +91,7 @@ const resultOf = (exit: Exit.Exit<InvocationResult, InvocationError>): AttemptRe
   })
 }
 
-/** An attempt under way: under which lease, and when its start mark was asked for. */
+/** An attempt under way: under which lease, and when the store was asked for its start mark. */
 interface Begun {
   readonly running: RunningTask
   readonly lease: Lease
@@ -195,7 +195,9 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       return undefined
     }
     needs.onStart(verdict)
-    return verdict._tag === "Started" ? { running: verdict.task, lease, askedAt } : undefined
+    return verdict._tag === "Started"
+      ? { running: verdict.task, lease, askedAt: askedAt + (verdict.waited ?? 0) }
+      : undefined
   }
 
   const untilDue = (task: RunningTask): Effect.Effect<void> =>

@@ -156,7 +156,13 @@ export interface StartMark {
 
 /** `next` is the successor, if it was stored; claimed by the writer if it becomes claimable soon enough. */
 export type StartVerdict =
-  | { readonly _tag: "Started"; readonly task: RunningTask; readonly next: ScheduledTask | undefined }
+  | {
+    readonly _tag: "Started"
+    readonly task: RunningTask
+    readonly next: ScheduledTask | undefined
+    /** Milliseconds for which the mark waited for its turn before the store was asked; default: 0. */
+    readonly waited?: Millis | undefined
+  }
   | { readonly _tag: "Skipped"; readonly task: SkippedTask; readonly next: ScheduledTask | undefined }
   /** As many run as may, over all instances whose lease lives. The Task is still the caller's. */
   | { readonly _tag: "Capped"; readonly cap: string }

@@ -69,6 +69,26 @@ describe("retries", () => {
     }).pipe(Effect.provide(engine({ job: () => ScriptedLambdaClient.fail("NoAnswer") }))))
 })
 
+describe("a start mark", () => {
+  it.effect("that waited for its turn is acted on: only what the store took to confirm it counts", () => {
+    const store = storeWith((memory) => ({
+      start: (lease, marks, now) =>
+        Effect.delay(memory.start(lease, marks, now), "3 seconds").pipe(
+          Effect.map((verdicts) =>
+            verdicts.map((verdict) => verdict._tag === "Started" ? { ...verdict, waited: 2_500 } : verdict)
+          )
+        )
+    }))
+    return Effect.gen(function*() {
+      const scheduler = yield* LambdaScheduler
+      const { id } = yield* scheduler.schedule(job)
+      yield* TestClock.adjust("4 seconds")
+      const done = yield* scheduler.get(id)
+      assert.deepStrictEqual(done.attempts.map(({ ended }) => ended?.outcome), ["succeeded"])
+    }).pipe(Effect.provide(engine({}, {}, store)))
+  })
+})
+
 describe("the dispatcher", () => {
   it.effect("goes on after a defect in one tick, and says so meanwhile", () => {
     let broken = false

@@ -1,9 +1,10 @@
 /** The environments of all functions: started when needed, used again while warm, ended when idle for long. */
-import { Clock, DateTime, Effect, Schedule } from "effect"
+import { DateTime, Effect, Schedule } from "effect"
 import type { Scope } from "effect"
 import { randomBytes } from "node:crypto"
 import type { FunctionSettings } from "../../domain/LambdaFunction.ts"
 import type { Millis } from "../../domain/Time.ts"
+import { monotonic } from "../../domain/Time.ts"
 import type { Started } from "./Call.ts"
 import { awaitReady } from "./Call.ts"
 import { Child } from "./Child.ts"
@@ -49,7 +50,7 @@ export interface EnvironmentPool {
 const endWithin = "5 seconds"
 const longestReapInterval: Millis = 30_000
 
-export const monotonicMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
+export const monotonicMillis = Effect.clockWith((clock) => Effect.sync(() => monotonic(clock)))
 
 /** Makes a pool. Closing the scope ends every process. */
 export const makeEnvironmentPool = (

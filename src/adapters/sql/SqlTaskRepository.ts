@@ -9,6 +9,7 @@ import { TaskRepositoryError } from "../../domain/Errors.ts"
 import type { TaskScheduleId } from "../../domain/Ids.ts"
 import type { ScheduledTask, Task } from "../../domain/Task.ts"
 import type { Successor, TaskSchedule } from "../../domain/TaskSchedule.ts"
+import { monotonic } from "../../domain/Time.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
 import type { Cancelled, InsertScheduleVerdict, InsertVerdict } from "../../ports/TaskRepository.ts"
 import { TaskRepository } from "../../ports/TaskRepository.ts"
@@ -37,7 +38,7 @@ import type { SettlingRequest } from "./settleTasks.ts"
 import { bytesOfEnd, settlesAlone, settleTasks } from "./settleTasks.ts"
 import { isCapped, startCapped } from "./startCapped.ts"
 import type { StartRequest } from "./startTasks.ts"
-import { startsAlone, startTasks } from "./startTasks.ts"
+import { startsAlone, startTasks, tellingTheWait } from "./startTasks.ts"
 import type { Store } from "./Store.ts"
 import { columnsOf, tablesOf } from "./Store.ts"
 import { cancelOne, settleWithSchedules, startWithSchedules } from "./workOn.ts"
@@ -79,6 +80,7 @@ const make = (
   Effect.gen(function*() {
     const schema = yield* parseSchema(options.schema ?? defaultSchema)
     const client = yield* PgClient
+    const clock = yield* Effect.clock
     const opened = yield* openDb(makeDb(client, yield* makeRunApart(client)), schema, options.waitForDatabase ?? false)
     const db = opened.db
     const tables = tablesOf(schema)
@@ -169,22 +171,28 @@ const make = (
       ))
     /** Where a caller's transaction writes: what it changes is told of by its commit, to this instance as well. */
     const joinedStore: Store = { ...store, boot: nobody }
-    const startAlone = yield* group("start", 2, () =>
-      100, (requests: ReadonlyArray<StartRequest>) =>
-      onceMore(startTasks(store, requests)))
+    const now = () => monotonic(clock)
+    const startAlone = yield* group(
+      "start",
+      2,
+      () => 100,
+      tellingTheWait(now, (requests) => onceMore(startTasks(store, requests)))
+    )
     // The fibers of schedules that are due at one instant wake by timers of their own, one after the other.
     const startFollowed = yield* group(
       "start",
       2,
       ({ mark }: StartRequest) =>
         100 + bytesOfSuccessor(mark.successor),
-      (requests) =>
-        startWithSchedules(store, requests),
+      tellingTheWait(now, (requests) => startWithSchedules(store, requests)),
       Effect.sleep(Duration.zero)
     )
-    const startUnderCaps = yield* group("start", 1, ({ mark }: StartRequest) =>
-      100 + bytesOfSuccessor(mark.successor), (requests) =>
-      startCapped(store, requests))
+    const startUnderCaps = yield* group(
+      "start",
+      1,
+      ({ mark }: StartRequest) => 100 + bytesOfSuccessor(mark.successor),
+      tellingTheWait(now, (requests) => startCapped(store, requests))
+    )
     const settleAlone = yield* group("settle", 2, bytesOfEnd, (requests: ReadonlyArray<SettlingRequest>) =>
       onceMore(settleTasks(store, requests)))
     const settleFollowed = yield* group(
@@ -299,9 +307,9 @@ const make = (
 
       claimDue: (request) => claimTasks(store, request),
 
-      start: (lease, marks, now) =>
+      start: (lease, marks, startsAt) =>
         split(
-          marks.map((mark): StartRequest => ({ owner: lease.instanceId, mark, now })),
+          marks.map((mark): StartRequest => ({ owner: lease.instanceId, mark, now: startsAt, askedAt: now() })),
           isCapped,
           startUnderCaps,
           (uncapped) => split(uncapped, startsAlone, startAlone, startFollowed)

@@ -15,7 +15,27 @@ export interface StartRequest {
   readonly owner: InstanceId
   readonly mark: StartMark
   readonly now: EpochMillis
+  /** When it was asked for, in monotonic milliseconds. */
+  readonly askedAt: number
 }
+
+/**
+ * Tells with each start how long its mark has waited for its turn: what lies before the statement is not what it took to
+ * be confirmed.
+ */
+export const tellingTheWait = (
+  clock: () => number,
+  commit: (requests: ReadonlyArray<StartRequest>) => Effect.Effect<ReadonlyArray<StartVerdict>, SqlError>
+) =>
+(requests: ReadonlyArray<StartRequest>): Effect.Effect<ReadonlyArray<StartVerdict>, SqlError> =>
+  Effect.suspend(() => {
+    const sentAt = clock()
+    return Effect.map(commit(requests), (verdicts) =>
+      verdicts.map((verdict, index) => {
+        const waited = Math.floor(sentAt - (requests[index] as StartRequest).askedAt)
+        return verdict._tag === "Started" && waited > 0 ? { ...verdict, waited } : verdict
+      }))
+  })
 
 /** Whether a mark needs nothing but its own row. One that comes too late ends its Task, and has it followed. */
 export const startsAlone = ({ mark: { claimed }, now }: StartRequest): boolean =>

@@ -128,6 +128,7 @@ const markAll = (store: Store, tasks: ReadonlyArray<ScheduledTask>) =>
     tasks.map((claimed) => ({
       owner: lease.instanceId,
       now: t0,
+      askedAt: 0,
       mark: { id: claimed.id, token: 1, successor: undefined, claimed }
     }))
   )

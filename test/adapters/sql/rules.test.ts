@@ -27,7 +27,7 @@ import {
   t0
 } from "../../support/builders.ts"
 import { freshSchemaName } from "../../support/postgres.ts"
-import { connections, expire, freshStore, storeIn } from "./support.ts"
+import { connections, expire, freshStore, schemaOf, storeIn } from "./support.ts"
 
 const test = (title: string, body: (repository: Repository) => Effect.Effect<void, unknown>) =>
   it.live(title, () => Effect.flatMap(TaskRepository, body).pipe(Effect.provide(freshStore)))
@@ -228,6 +228,40 @@ describe("a cap", () => {
         }
       }
     }), 30_000)
+})
+
+describe("a start mark", () => {
+  it.scopedLive("tells how long it has waited for its turn: that is not what it took to be confirmed", () =>
+    Effect.gen(function*() {
+      const repository = yield* TaskRepository
+      const sql = yield* PgClient
+      const lease = yield* open(repository)
+      const tasks = yield* inserted(repository, lease, [aTask(), aTask(), aTask()])
+      const locked = yield* Effect.makeLatch()
+      const release = yield* Effect.makeLatch()
+      const table = sql(`${schemaOf(repository)}.tasks`)
+      const other = yield* Effect.fork(sql.withTransaction(
+        sql`SELECT id FROM ${table} FOR UPDATE`.pipe(Effect.zipRight(locked.open), Effect.zipRight(release.await))
+      ))
+      yield* locked.await
+      // Two statements go at a time, and both wait for the rows; the third waits for them.
+      const marks = yield* Effect.forEach(tasks, (task) =>
+        Effect.zipLeft(
+          Effect.fork(
+            repository.start(lease, [{ id: task.id, token: task.token, successor: undefined, claimed: task }], t0)
+          ),
+          Effect.sleep("20 millis")
+        ))
+      yield* Effect.sleep("300 millis")
+      yield* release.open
+      const waits = (yield* Fiber.join(Fiber.all(marks))).map(([verdict]) =>
+        verdict?._tag === "Started" ? verdict.waited ?? 0 : undefined
+      )
+      assert.isBelow(waits[0] ?? Infinity, 100)
+      assert.isBelow(waits[1] ?? Infinity, 100)
+      assert.isAtLeast(waits[2] ?? 0, 250)
+      yield* Fiber.join(other)
+    }).pipe(Effect.provide(freshStore)))
 })
 
 describe("a cancel", () => {
