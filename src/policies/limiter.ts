@@ -27,8 +27,6 @@ interface Bound {
   readonly limit: number
   /** How much the next growth adds. */
   readonly step: number
-  /** Milliseconds from one growth to the next. */
-  readonly every: Millis
   readonly growsAt: EpochMillis
   /** How many calls must succeed before the next growth. */
   readonly needs: number
@@ -66,12 +64,12 @@ export interface LimiterOptions {
 
 export const defaultLimiterOptions: LimiterOptions = { least: 1, most: 10_000 }
 
-/** Milliseconds from one growth to the next, if nothing is throttled ... */
-const shortestEvery: Millis = 250
-/** ... and if it always is. */
-const longestEvery: Millis = 4_000
+/** Milliseconds from one growth to the next. */
+const growthEvery: Millis = 250
 /** A growth that is throttled at once costs one call: so many must have succeeded for it. */
 const successesForAThrottle = 15
+/** What was measured first may be far too low: so it is tried sooner. */
+const successesAtFirst = 2
 /** Milliseconds that it waits while others have all of the limit, for the first time and at the most. */
 const firstWait: Millis = 100
 const longestWait: Millis = 5_000
@@ -92,18 +90,12 @@ const fallen = (
   retryAfter: Millis
 ): Bound => {
   const limit = Math.max(least, Math.min(bound?.limit ?? Infinity, measured))
-  const every = Math.min(longestEvery, (bound?.every ?? shortestEvery) * 2)
-  // What was sent before it was known falls with it: that is one throttle, not many.
-  const isNews = bound === undefined || limit < bound.limit || bound.needs < successesForAThrottle
-  return isNews || bound === undefined
-    ? {
-      limit,
-      step: smallestStep(kind, limit),
-      every,
-      growsAt: now + Math.max(every, retryAfter),
-      needs: successesForAThrottle
-    }
-    : { ...bound, growsAt: Math.max(bound.growsAt, now + Math.max(bound.every, retryAfter)) }
+  return {
+    limit,
+    step: smallestStep(kind, limit),
+    growsAt: now + Math.max(growthEvery, retryAfter),
+    needs: bound === undefined ? successesAtFirst : successesForAThrottle
+  }
 }
 
 /**
@@ -153,15 +145,17 @@ const grown = (
   most: number
 ): Bound | undefined => {
   if (bound === undefined) return undefined
-  if (bound.needs > 1 || !isUsed || now < bound.growsAt) return bound.needs > 0 ? { ...bound, needs: bound.needs - 1 } : bound
+  if (bound.needs > 1 || !isUsed || now < bound.growsAt) {
+    return bound.needs > 0
+      ? { ...bound, needs: bound.needs - 1 }
+      : bound
+  }
   const limit = bound.limit + bound.step
   if (limit > most) return undefined
-  const every = Math.max(shortestEvery, bound.every / 2)
   return {
     limit,
     step: Math.max(bound.step * 2, smallestStep(kind, limit)),
-    every,
-    growsAt: now + every,
+    growsAt: now + growthEvery,
     needs: 0
   }
 }

@@ -55,7 +55,8 @@ export const simulate = (
   let order = 0
   let now = 0
   let running = 0
-  let begun: Array<number> = []
+  const begun: Array<number> = []
+  let begunHead = 0
   let tokens = Infinity
   let tokensAt = 0
   let left = work.tasks ?? Infinity
@@ -73,8 +74,9 @@ export const simulate = (
       return undefined
     }
     const since = counting === "sliding" ? now - 1_000 : Math.floor(now / 1_000) * 1_000
-    begun = begun.filter((at) => counting === "sliding" ? at > since : at >= since)
-    if (begun.length >= rate) return "rate"
+    const isOver = (at: number) => counting === "sliding" ? at <= since : at < since
+    while (begunHead < begun.length && isOver(begun[begunHead] as number)) begunHead++
+    if (begun.length - begunHead >= rate) return "rate"
     begun.push(now)
     return undefined
   }
@@ -88,9 +90,10 @@ export const simulate = (
       while (slots > 0 && left > 0) {
         const opensAt = Limiter.opensAt(limiter, counter.at(now), now)
         if (opensAt > now) {
-          if (opensAt < Infinity && (opensAt < wakesAt || wakesAt <= now)) {
+          if (opensAt < wakesAt) {
             wakesAt = opensAt
             after(opensAt - now, () => {
+              if (wakesAt !== opensAt) return
               wakesAt = Infinity
               pump()
             })

@@ -171,19 +171,20 @@ const make = (
       ))
     /** Where a caller's transaction writes: what it changes is told of by its commit, to this instance as well. */
     const joinedStore: Store = { ...store, boot: nobody }
-    const now = () => monotonic(clock)
+    const now = () =>
+      monotonic(clock)
     const startAlone = yield* group(
       "start",
       2,
-      () => 100,
+      () =>
+        100,
       tellingTheWait(now, (requests) => onceMore(startTasks(store, requests)))
     )
     // The fibers of schedules that are due at one instant wake by timers of their own, one after the other.
     const startFollowed = yield* group(
       "start",
       2,
-      ({ mark }: StartRequest) =>
-        100 + bytesOfSuccessor(mark.successor),
+      ({ mark }: StartRequest) => 100 + bytesOfSuccessor(mark.successor),
       tellingTheWait(now, (requests) => startWithSchedules(store, requests)),
       Effect.sleep(Duration.zero)
     )
@@ -229,15 +230,11 @@ const make = (
       }
       return Effect.zipWith(
         alone(requests.filter(isAlone)),
-        followed(requests.filter((request) =>
-          !isAlone(request)
-        )),
+        followed(requests.filter((request) => !isAlone(request))),
         (first, second) => {
           let one = 0
           let other = 0
-          return requests.map((request) =>
-            (isAlone(request) ? first[one++] : second[other++]) as Answer
-          )
+          return requests.map((request) => (isAlone(request) ? first[one++] : second[other++]) as Answer)
         }
       )
     }
@@ -267,9 +264,7 @@ const make = (
       )
 
     const earliest = (tasks: ReadonlyArray<Task>) =>
-      tasks.length === 0 ? undefined : Math.min(...tasks.map((task) =>
-        task.claimableAt
-      ))
+      tasks.length === 0 ? undefined : Math.min(...tasks.map((task) => task.claimableAt))
 
     const noteCancelled = (cancelled: Cancelled): Cancelled => {
       if (cancelled.tasks.length > 0) {
