@@ -7,6 +7,7 @@ import type { EpochMillis, Millis } from "../domain/Time.ts"
 import { shown } from "../domain/Time.ts"
 import { capOf, encodeCap, ofAll } from "../policies/caps.ts"
 import type { Control, TaskRepository } from "../ports/TaskRepository.ts"
+import { engineMetrics } from "./EngineMetrics.ts"
 
 /** How long what found no room waits, unless a run of this instance ends: others' ends are not told of. */
 const retryAfter: Millis = 200
@@ -122,6 +123,7 @@ export const makeCaps = (needs: {
         return full.has(ofAll) || full.has(functionName) ? Infinity : -Infinity
       },
       onFull: (cap) => {
+        engineMetrics.capped()
         if (full.has(cap)) return
         full.add(cap)
         runFork(Effect.zipRight(clock.sleep(Duration.millis(retryAfter)), Effect.sync(() => open(cap))), { scope })

@@ -6,6 +6,7 @@ import { SchedulerNotReady } from "../domain/Errors.ts"
 import type { RunningTask } from "../domain/Task.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
 import type { ClaimedTask, Lease, TaskRepository } from "../ports/TaskRepository.ts"
+import type { Admission } from "./Admission.ts"
 import { logFailedTick } from "./Chore.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
@@ -64,8 +65,7 @@ export const makeDispatcher = (needs: {
   readonly clock: Clock.Clock
   readonly leases: Leases
   readonly nearFuture: NearFuture
-  /** Functions that the claim must not start; `all` if none may be. */
-  readonly unstartable: () => { readonly all: boolean; readonly functions: Iterable<string> }
+  readonly unstartable: Admission["unstartable"]
   /** Milliseconds from one end of a run of a function to the next, lately; 0 if that is not known. */
   readonly pace: (functionName: string, now: EpochMillis) => Millis
   readonly handOn: (task: ClaimedTask) => void
@@ -218,7 +218,7 @@ export const makeDispatcher = (needs: {
         ahead: onlyDue ? 0 : horizon(),
         limit,
         start: held.all ? 0 : reserved,
-        unstartable: [...held.functions],
+        unstartable: held.functions,
         excludeFunctions: []
       }
       return Effect.uninterruptibleMask((restore) =>

@@ -3,12 +3,23 @@ import { Context, Layer } from "effect"
 import type { RetryPolicy } from "../domain/RetryPolicy.ts"
 import { defaultRetryPolicy } from "../domain/RetryPolicy.ts"
 import type { Millis } from "../domain/Time.ts"
+import type { BreakerOptions, CallVerdict } from "../policies/breaker.ts"
+import { classifyInvocation, defaultBreakerOptions } from "../policies/breaker.ts"
+import type { LimiterOptions } from "../policies/limiter.ts"
+import { defaultLimiterOptions } from "../policies/limiter.ts"
+import type { AttemptResult } from "../policies/retry.ts"
 
 export interface EngineSettings {
   /** Upper bound on invocations in flight in this process. */
   readonly concurrency: number
   /** What a Task or schedule gets that names no retry policy of its own. */
   readonly retry: RetryPolicy
+  /** When a function's breaker opens, and how it is probed. */
+  readonly breaker: BreakerOptions
+  /** What an end says of a function's health, for its breaker; by default a function that threw is well. */
+  readonly classify: (functionName: string, result: AttemptResult) => CallVerdict
+  /** Within what bounds it is learned how many calls Lambda takes. */
+  readonly limiter: LimiterOptions
   /** Milliseconds past the function's own timeout after which an answer is given up. */
   readonly attemptMargin: Millis
   /** Milliseconds: how far ahead of its due time a Task is claimed. */
@@ -61,6 +72,9 @@ export class EngineConfig extends Context.Reference<EngineConfig>()("effect-lamb
   static readonly defaults: EngineSettings = {
     concurrency: 100,
     retry: defaultRetryPolicy,
+    breaker: defaultBreakerOptions,
+    classify: (_, result) => classifyInvocation(result),
+    limiter: defaultLimiterOptions,
     attemptMargin: 10_000,
     horizon: 60_000,
     sharedHorizon: 5_000,

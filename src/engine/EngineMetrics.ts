@@ -14,6 +14,12 @@ export type CommitLane = "insert" | "start" | "settle"
 const lanes: ReadonlyArray<CommitLane> = ["insert", "start", "settle"]
 const outcomes: ReadonlyArray<AttemptOutcome> = AttemptOutcome.literals
 
+/** What a call may be throttled for. */
+const throttles = ["function_concurrency", "function_rate", "account_concurrency", "account_rate"] as const
+type Throttle = (typeof throttles)[number]
+const breakerStates = ["closed", "open", "half-open"] as const
+type BreakerStateName = (typeof breakerStates)[number]
+
 export interface MetricDescription {
   readonly name: string
   readonly type: "counter" | "gauge" | "histogram"
@@ -37,6 +43,30 @@ const descriptions = described({
   lambda_scheduler_dead_letters_total: {
     type: "counter",
     meaning: "Tasks that failed for good"
+  },
+  lambda_scheduler_retries_total: { type: "counter", meaning: "Attempts that ended with another one planned" },
+  lambda_scheduler_throttles_total: {
+    type: "counter",
+    label: { name: "limit", values: throttles },
+    meaning: "Calls that Lambda throttled, by the limit they ran into"
+  },
+  lambda_scheduler_limited_functions: {
+    type: "gauge",
+    meaning: "Functions whose calls are held back, because Lambda has throttled some"
+  },
+  lambda_scheduler_breakers: {
+    type: "gauge",
+    label: { name: "state", values: ["open", "half-open"] },
+    meaning: "Circuit breakers that are not closed, as this process knows them"
+  },
+  lambda_scheduler_breaker_transitions_total: {
+    type: "counter",
+    label: { name: "to", values: breakerStates },
+    meaning: "Changes of circuit breakers that this process has seen, by the state they came to"
+  },
+  lambda_scheduler_capped_starts_total: {
+    type: "counter",
+    meaning: "Starts that found no room under a cap and were tried again"
   },
   lambda_scheduler_attempts_running: { type: "gauge", meaning: "Attempts that run in this process" },
   lambda_scheduler_tasks_claimed_total: { type: "counter", meaning: "Tasks that this process has claimed" },
@@ -106,6 +136,16 @@ const registerBy = <Value extends string, Type extends MetricKeyType.MetricKeyTy
 const latenessSeconds = register(histogramOf("lambda_scheduler_lateness_seconds", latenessBuckets))
 const attempts = registerBy(counterOf("lambda_scheduler_attempts_total"), "outcome", outcomes)
 const deadLetters = register(counterOf("lambda_scheduler_dead_letters_total"))
+const retries = register(counterOf("lambda_scheduler_retries_total"))
+const throttledCalls = registerBy(counterOf("lambda_scheduler_throttles_total"), "limit", throttles)
+const limitedFunctions = register(gaugeOf("lambda_scheduler_limited_functions"))
+const breakers = registerBy(gaugeOf("lambda_scheduler_breakers"), "state", ["open", "half-open"] as const)
+const breakerTransitions = registerBy(
+  counterOf("lambda_scheduler_breaker_transitions_total"),
+  "to",
+  breakerStates
+)
+const cappedStarts = register(counterOf("lambda_scheduler_capped_starts_total"))
 const attemptsRunning = register(gaugeOf("lambda_scheduler_attempts_running"))
 const tasksClaimed = register(counterOf("lambda_scheduler_tasks_claimed_total"))
 const leasesLost = register(counterOf("lambda_scheduler_leases_lost_total"))
@@ -127,6 +167,21 @@ export const engineMetrics = {
   /** An attempt has begun, this long after it was due; early counts as on time. */
   lateness: (late: Millis): void => latenessSeconds.unsafeUpdate(late > 0 ? late / 1_000 : 0, untagged),
   attemptEnded: (outcome: AttemptOutcome): void => attempts[outcome].unsafeUpdate(1, untagged),
+  retry: (): void => retries.unsafeUpdate(1, untagged),
+  throttled: (isAccountWide: boolean, kind: "concurrency" | "rate"): void => {
+    const throttle: Throttle = `${isAccountWide ? "account" : "function"}_${kind}`
+    throttledCalls[throttle].unsafeUpdate(1, untagged)
+  },
+  /** By how much the number of functions that are held back has changed. */
+  limitedFunctions: (change: number): void => limitedFunctions.unsafeModify(change, untagged),
+  breakers: (state: Exclude<BreakerStateName, "closed">, change: number): void =>
+    breakers[state].unsafeModify(change, untagged),
+  breakerChanged: (from: BreakerStateName, to: BreakerStateName): void => {
+    if (from !== "closed") engineMetrics.breakers(from, -1)
+    if (to !== "closed") engineMetrics.breakers(to, 1)
+    breakerTransitions[to].unsafeUpdate(1, untagged)
+  },
+  capped: (): void => cappedStarts.unsafeUpdate(1, untagged),
   deadLetter: (): void => deadLetters.unsafeUpdate(1, untagged),
   /** By how much the number of running attempts has changed: what several schedulers add up to. */
   running: (change: number): void => attemptsRunning.unsafeModify(change, untagged),

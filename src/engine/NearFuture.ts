@@ -11,6 +11,7 @@ import type { RunningTask } from "../domain/Task.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
 import type { ClaimedTask } from "../ports/TaskRepository.ts"
 import { longestHeldPayload } from "../ports/TaskRepository.ts"
+import type { Admission, Admitted } from "./Admission.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
 import { Lane } from "./Lane.ts"
@@ -68,18 +69,6 @@ const isDueBefore = (left: ClaimedTask, right: ClaimedTask): boolean => {
 /** What a blocked function may hold here: enough to go on with at once. */
 const heldWhileBlocked = 100
 
-/** Says what may start. */
-export interface StartGate {
-  /** How many may run in this process at once. */
-  readonly slots: () => number
-  /**
-   * When the next Task of a function may start: not later than `now` if it may at once, `Infinity` if `reopened` tells.
-   *
-   * @param running how many of it run here
-   */
-  readonly opensAt: (functionName: string, running: number, now: EpochMillis) => EpochMillis
-}
-
 /** An invocation that has just begun still has a few steps before anything is sent: none of them may come later. */
 const turnsToNotice = 16
 
@@ -97,9 +86,9 @@ export const makeNearFuture = (needs: {
   readonly clock: Clock.Clock
   readonly lead: Millis
   readonly isShared: boolean
-  readonly gate: StartGate
-  readonly run: (task: ClaimedTask) => Effect.Effect<void>
-  readonly runStarted: (task: RunningTask) => Effect.Effect<void>
+  readonly gate: Pick<Admission, "slots" | "opensAt" | "admit">
+  readonly run: (task: ClaimedTask, admitted: Admitted) => Effect.Effect<void>
+  readonly runStarted: (task: RunningTask, admitted: Admitted) => Effect.Effect<void>
   readonly onRoom: () => void
 }): Effect.Effect<NearFuture, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -150,7 +139,8 @@ export const makeNearFuture = (needs: {
     const freeSlots = () => gate.slots() - running - reservedSlots
     const slots = () => closed ? 0 : Math.max(0, freeSlots())
 
-    const ended = (id: TaskId, fiber: Fiber.RuntimeFiber<void>, lane: Lane) => {
+    const ended = (id: TaskId, fiber: Fiber.RuntimeFiber<void>, lane: Lane, admitted: Admitted) => {
+      admitted.ended(undefined)
       running--
       lane.running--
       forget(lane)
@@ -165,15 +155,16 @@ export const makeNearFuture = (needs: {
       pump()
     }
 
-    const launch = (id: TaskId, lane: Lane, work: Effect.Effect<void>) => {
+    const launch = (id: TaskId, lane: Lane, work: (admitted: Admitted) => Effect.Effect<void>) => {
+      const admitted = gate.admit(lane.name)
       running++
       lane.running++
       engineMetrics.running(1)
-      const fiber = runFork(work)
+      const fiber = runFork(work(admitted))
       if (fiber.unsafePoll() === null) {
         runs.set(id, fiber)
-        fiber.addObserver(() => ended(id, fiber, lane))
-      } else ended(id, fiber, lane)
+        fiber.addObserver(() => ended(id, fiber, lane, admitted))
+      } else ended(id, fiber, lane, admitted)
     }
 
     const left = (task: ClaimedTask, lane: Lane) => {
@@ -227,7 +218,7 @@ export const makeNearFuture = (needs: {
         if (lane.ready.size === 0) readyLanes.delete(lane)
         ready--
         left(task, lane)
-        launch(task.id, lane, run(task))
+        launch(task.id, lane, (admitted) => run(task, admitted))
       }
       pumping = false
       onRoom()
@@ -261,7 +252,9 @@ export const makeNearFuture = (needs: {
       },
       beginReserved: (reserved, started) => {
         reservedSlots -= reserved
-        for (const task of started) launch(task.id, laneOf(task.function.name), runStarted(task))
+        for (const task of started) {
+          launch(task.id, laneOf(task.function.name), (admitted) => runStarted(task, admitted))
+        }
         pump()
       },
       room: () =>

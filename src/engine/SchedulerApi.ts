@@ -21,8 +21,10 @@ import type { EpochMillis, InstantInput } from "../domain/Time.ts"
 import type { OnceTrigger, RecurringTrigger, TimingOptions } from "../domain/Trigger.ts"
 import type { Backlog, Page, PageRequest, TaskChange, TaskFilter, TaskScheduleFilter } from "../ports/TaskRepository.ts"
 import type { Occurrence } from "../preview/preview.ts"
+import type { BreakersApi } from "./Breakers.ts"
 import type { LimitsApi } from "./Caps.ts"
 import type { DeadLetters } from "./DeadLetters.ts"
+import type { LearnedLimit } from "./Limiters.ts"
 import type { WorkOptions } from "./WorkRequest.ts"
 
 export interface ScheduleOptions<Payload = unknown> extends WorkOptions<Payload> {
@@ -144,8 +146,14 @@ export interface SchedulerApi {
   /** The newest 1,000 Tasks of a function, by its bare name. */
   readonly findByFunction: (name: string) => Effect.Effect<ReadonlyArray<Task>, InvalidInput | TaskRepositoryError>
 
-  /** How many may run at once, over all instances. */
-  readonly limits: LimitsApi
+  /** How many may run at once, over all instances; and what Lambda has been seen to take. */
+  readonly limits: LimitsApi & {
+    /** What this instance has learned of Lambda's own limits, by function; under the empty name of the account. */
+    readonly learned: Effect.Effect<Readonly<Record<string, LearnedLimit>>>
+  }
+
+  /** The circuit breakers, one for each function: they keep calls from what fails. */
+  readonly breakers: BreakersApi
 
   /**
    * Cancels one Task. Once this has answered, no new invocation of it starts. One that runs is aborted here; on AWS

@@ -19,6 +19,7 @@ import type {
   StartVerdict,
   TaskRepository
 } from "../ports/TaskRepository.ts"
+import type { Admitted } from "./Admission.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
 import type { Leases } from "./Leases.ts"
@@ -53,9 +54,9 @@ export interface TaskRunnerNeeds {
 /** What runs Tasks. Neither function's effect ever fails; whatever goes wrong in it is logged. */
 export interface TaskRunner {
   /** One claimed Task, from its start mark to its settlement. */
-  readonly run: (task: ClaimedTask) => Effect.Effect<void>
+  readonly run: (task: ClaimedTask, admitted: Admitted) => Effect.Effect<void>
   /** One that carries its start mark already. */
-  readonly runStarted: (task: RunningTask) => Effect.Effect<void>
+  readonly runStarted: (task: RunningTask, admitted: Admitted) => Effect.Effect<void>
   /** Ends an attempt whose owner was lost. */
   readonly settleOrphan: (lease: Lease, orphan: RunningTask) => Effect.Effect<void>
 }
@@ -233,6 +234,7 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       const now = clock.unsafeCurrentTimeMillis()
       const { end, to } = settleAttempt(task, result, { now, random: chance, horizon: config.horizon })
       engineMetrics.attemptEnded(end.outcome)
+      if (to._tag === "Retry") engineMetrics.retry()
       const successor = to._tag === "Retry" ? noSuccessor : planSuccessor(task, "end", now)
       return needs.record(
         lease,
@@ -253,9 +255,15 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       })
     )
 
-  const perform = (begun: Begun, restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>) =>
+  const perform = (
+    begun: Begun,
+    admitted: Admitted,
+    restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  ) =>
     Effect.flatMap(Effect.exit(restore(Effect.suspend(() => invoke(begun)))), (exit) => {
-      const settled = finish(begun.lease, begun.running, resultOf(exit))
+      const result = resultOf(exit)
+      admitted.ended(result)
+      const settled = finish(begun.lease, begun.running, result)
       return Exit.isFailure(exit) && Cause.isDie(exit.cause)
         ? Effect.zipRight(Effect.logError("The Lambda client died", exit.cause), settled)
         : settled
@@ -269,17 +277,20 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
 
   // Only the invocation itself can be interrupted: what has started is always settled.
   return {
-    run: (task) =>
+    run: (task, admitted) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(beginOnceAvailable(task), (begun) => begun === undefined ? Effect.void : perform(begun, restore))
+        Effect.flatMap(
+          beginOnceAvailable(task),
+          (begun) => begun === undefined ? Effect.void : perform(begun, admitted, restore)
+        )
       ).pipe(logBroken(task.id)),
-    runStarted: (running) =>
+    runStarted: (running, admitted) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.suspend(() => {
           const lease = leases.current()
           const askedAt = running.attempts[running.attempts.length - 1]?.startedAt ?? -Infinity
           return lease !== undefined && lease.instanceId === running.owner
-            ? perform({ running, lease, askedAt }, restore)
+            ? perform({ running, lease, askedAt }, admitted, restore)
             : finish({ instanceId: running.owner as InstanceId, expiresAt: -Infinity }, running, leaseGone)
         })
       ).pipe(logBroken(running.id)),

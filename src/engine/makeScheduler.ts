@@ -38,6 +38,8 @@ import type {
   Lease
 } from "../ports/TaskRepository.ts"
 import { TaskRepository } from "../ports/TaskRepository.ts"
+import { makeAdmission } from "./Admission.ts"
+import { makeBreakers } from "./Breakers.ts"
 import { makeCaps } from "./Caps.ts"
 import { makeControls } from "./Controls.ts"
 import { makeDeadLetters } from "./DeadLetters.ts"
@@ -51,6 +53,7 @@ import { conflictOf, keyOf, parseRepeatable } from "./Idempotency.ts"
 import { makeIds } from "./Ids.ts"
 import type { Leases } from "./Leases.ts"
 import { makeLeases } from "./Leases.ts"
+import { makeLimiters } from "./Limiters.ts"
 import { makeNearFuture } from "./NearFuture.ts"
 import { makeFailedCalls } from "./OnFailed.ts"
 import { Pace } from "./Pace.ts"
@@ -133,7 +136,17 @@ export const makeScheduler: Effect.Effect<
     onLost: () => Effect.zipRight(drivers.dropAll, Effect.asVoid(nearFuture.takeUnstarted))
   })
   const pace = new Pace()
-  const caps = yield* makeCaps({ repository, clock, onOpen: () => nearFuture.reopened() })
+  const onOpen = () => nearFuture.reopened()
+  const caps = yield* makeCaps({ repository, clock, onOpen })
+  const limiters = yield* makeLimiters(config.limiter, onOpen)
+  const breakers = yield* makeBreakers({
+    repository,
+    clock,
+    options: config.breaker,
+    classify: config.classify,
+    onOpen
+  })
+  const admission = makeAdmission({ clock, slots: () => config.concurrency, caps, limiters, breakers })
   const deployments = yield* makeDeployments(client)
   const events = yield* makeTaskEvents(repository, config.eventBuffer)
   const pruner = yield* makePruner(repository, config, clock)
@@ -189,10 +202,7 @@ export const makeScheduler: Effect.Effect<
     clock,
     lead,
     isShared: repository.shared,
-    gate: {
-      slots: () => Math.min(config.concurrency, caps.ofAll()),
-      opensAt: caps.closedUntil
-    },
+    gate: admission,
     run: runner.run,
     runStarted: runner.runStarted,
     onRoom: () => dispatcher.noteRoom()
@@ -212,11 +222,14 @@ export const makeScheduler: Effect.Effect<
     clock,
     leases,
     nearFuture,
-    unstartable: caps.unstartable,
+    unstartable: admission.unstartable,
     pace: (functionName, now) => pace.of(functionName, now),
     handOn: driveOn.handOn
   })
-  noticeControls = (yield* makeControls(repository, caps.learn)).notice
+  noticeControls = (yield* makeControls(repository, (controls) => {
+    caps.learn(controls)
+    breakers.learn(controls)
+  })).notice
   if (repository.shared) {
     const known = () => {
       const ids = nearFuture.known()
@@ -618,7 +631,8 @@ export const makeScheduler: Effect.Effect<
       ),
     upcoming: (range) => Effect.suspend(() => upcoming(repository, range, clock.unsafeCurrentTimeMillis())),
     findByFunction: (name) => Effect.map(list({ functionName: name }), (page) => page.items),
-    limits: caps.api,
+    limits: { ...caps.api, learned: Effect.sync(() => Object.fromEntries(limiters.learned())) },
+    breakers: breakers.api,
     cancel,
     cancelSchedule: Effect.fn("LambdaScheduler.cancelSchedule")(function*(id) {
       yield* getSchedule(id)

@@ -59,7 +59,7 @@ export const isOnTheWay = (result: unknown): boolean => result instanceof Invoca
  * classifyInvocation(new InvocationError({ reason: "ServiceError", message: "HTTP 500" })) // "failure"
  */
 export const classifyInvocation = (result: unknown): CallVerdict => {
-  if (!(result instanceof InvocationError)) return typeof result === "string" ? "ignored" : "success"
+  if (!(result instanceof InvocationError)) return typeof result === "object" ? "success" : "ignored"
   if (failures.has(result.reason)) return "failure"
   const hasRun = result.reason === "FunctionError" || result.reason === "GaveUp" || result.reason === "RetryRequested"
   return hasRun ? "success" : "ignored"

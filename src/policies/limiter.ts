@@ -28,6 +28,7 @@ interface Bound {
   /** How much the next growth adds. */
   readonly step: number
   readonly growsAt: EpochMillis
+  readonly throttledAt: EpochMillis
   /** How many calls must succeed before the next growth. */
   readonly needs: number
 }
@@ -73,6 +74,8 @@ const successesAtFirst = 2
 /** Milliseconds that it waits while others have all of the limit, for the first time and at the most. */
 const firstWait: Millis = 100
 const longestWait: Millis = 5_000
+/** A limit that has not been reached for so long is forgotten. */
+const forgottenAfter: Millis = 600_000
 /** Timers are this coarse: for so long calls may be made up for. */
 const burst: Millis = 20
 /** A rate below this is not searched for in whole calls a second. */
@@ -94,6 +97,7 @@ const fallen = (
     limit,
     step: smallestStep(kind, limit),
     growsAt: now + Math.max(growthEvery, retryAfter),
+    throttledAt: now,
     needs: bound === undefined ? successesAtFirst : successesForAThrottle
   }
 }
@@ -144,7 +148,7 @@ const grown = (
   now: EpochMillis,
   most: number
 ): Bound | undefined => {
-  if (bound === undefined) return undefined
+  if (bound === undefined || now > bound.throttledAt + forgottenAfter) return undefined
   if (bound.needs > 1 || !isUsed || now < bound.growsAt) {
     return bound.needs > 0
       ? { ...bound, needs: bound.needs - 1 }
@@ -156,6 +160,7 @@ const grown = (
     limit,
     step: Math.max(bound.step * 2, smallestStep(kind, limit)),
     growsAt: now + growthEvery,
+    throttledAt: bound.throttledAt,
     needs: 0
   }
 }

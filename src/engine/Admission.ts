@@ -1,0 +1,72 @@
+/**
+ * What may be called now: the caps that are set, what Lambda has been seen to take, and the breakers. One place that is
+ * asked before a run begins, and told when its call has ended.
+ */
+import type { Clock } from "effect"
+import type { EpochMillis } from "../domain/Time.ts"
+import type { AttemptResult } from "../policies/retry.ts"
+import type { Breakers } from "./Breakers.ts"
+import type { Caps } from "./Caps.ts"
+import type { Limiters } from "./Limiters.ts"
+
+/** A run that has been let in, up to the end of its call. */
+export interface Admitted {
+  /** Its call has ended, or there was none (`undefined`). Only the first time counts. */
+  readonly ended: (result: AttemptResult | undefined) => void
+}
+
+/** Says what may start. */
+export interface Admission {
+  /** How many may run in this process at once. */
+  readonly slots: () => number
+  /**
+   * When the next Task of a function may start: not later than `now` if it may at once, `Infinity` if that will be told.
+   *
+   * @param running how many of it run here
+   */
+  readonly opensAt: (functionName: string, running: number, now: EpochMillis) => EpochMillis
+  /** A run begins. */
+  readonly admit: (functionName: string) => Admitted
+  /** Functions of which a claim must not start anything by itself; `all` if it must not start any. */
+  readonly unstartable: () => { readonly all: boolean; readonly functions: ReadonlyArray<string> }
+}
+
+export const makeAdmission = (needs: {
+  readonly clock: Clock.Clock
+  readonly slots: () => number
+  readonly caps: Caps
+  readonly limiters: Limiters
+  readonly breakers: Breakers
+}): Admission => {
+  const { breakers, caps, clock, limiters, slots } = needs
+  return {
+    slots: () => Math.min(slots(), caps.ofAll(), limiters.ofAll()),
+    opensAt: (functionName, running, now) => {
+      const held = Math.max(caps.closedUntil(functionName, running), limiters.closedUntil(functionName, now))
+      // Asked last: it takes being asked for wanting to call.
+      return held > now ? held : breakers.closedUntil(functionName, now)
+    },
+    admit: (functionName) => {
+      const begunAt = clock.unsafeCurrentTimeMillis()
+      const probes = breakers.begin(functionName)
+      limiters.begin(functionName, begunAt)
+      let isOver = false
+      return {
+        ended: (result) => {
+          if (isOver) return
+          isOver = true
+          const now = clock.unsafeCurrentTimeMillis()
+          limiters.end(functionName, begunAt, result, now)
+          breakers.end(functionName, { begunAt, probes }, result, now)
+        }
+      }
+    },
+    unstartable: () => {
+      const { all, functions } = caps.unstartable()
+      return {
+        all: all || limiters.ofAll() < Infinity,
+        functions: [...new Set([...functions, ...limiters.limited(), ...breakers.held()])]
+      }
+    }
+  }
+}
