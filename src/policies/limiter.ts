@@ -59,7 +59,7 @@ export const initialLimiter: Limiter = {
 export interface LimiterOptions {
   /** A limit that is learned is not less than this, neither at once nor a second ... */
   readonly least: number
-  /** ... and nothing is held back once it would be more than this. */
+  /** ... and nothing is held back once it would be more than this; 0: nothing ever is. */
   readonly most: number
 }
 
@@ -88,12 +88,12 @@ const fallen = (
   kind: ThrottleKind,
   bound: Bound | undefined,
   measured: number,
-  least: number,
+  { least, most }: LimiterOptions,
   now: EpochMillis,
   retryAfter: Millis
-): Bound => {
+): Bound | undefined => {
   const limit = Math.max(least, Math.min(bound?.limit ?? Infinity, measured))
-  return {
+  return limit > most ? undefined : {
     limit,
     step: smallestStep(kind, limit),
     growsAt: now + Math.max(growthEvery, retryAfter),
@@ -120,7 +120,9 @@ export const throttled = (
     const before = limiter.rate
     // Too few for one second to tell: slower and slower.
     const measured = traffic.lastSecond >= 1 ? traffic.lastSecond : (before?.limit ?? 1) / 2
-    const rate = fallen("rate", before, measured, Math.min(options.least, slowest), now, retryAfter)
+    const least = Math.min(options.least, slowest)
+    const rate = fallen("rate", before, measured, { ...options, least }, now, retryAfter)
+    if (rate === undefined) return { ...limiter, rate }
     const waits = traffic.lastSecond < 1 ? Math.max(retryAfter, 1_000 / rate.limit) : 0
     return {
       ...limiter,
@@ -130,8 +132,8 @@ export const throttled = (
       closedUntil: Math.max(limiter.closedUntil, waits > 0 ? now + waits : -Infinity)
     }
   }
-  const concurrency = fallen("concurrency", limiter.concurrency, traffic.inFlight, options.least, now, retryAfter)
-  if (traffic.inFlight > 0) return { ...limiter, concurrency }
+  const concurrency = fallen("concurrency", limiter.concurrency, traffic.inFlight, options, now, retryAfter)
+  if (concurrency === undefined || traffic.inFlight > 0) return { ...limiter, concurrency }
   const waits = Math.max(retryAfter, Math.min(longestWait, firstWait * 2 ** Math.min(limiter.crowdedOut, 16)))
   return {
     ...limiter,

@@ -58,6 +58,13 @@ const world = (seed: number) => {
   const roomy = draw(2) === 0
   const settings = {
     shutdownGrace: 0,
+    // Where everything is to start at once nothing may be held back.
+    ...(roomy
+      ? {
+        breaker: { ...EngineConfig.defaults.breaker, minimumCalls: Infinity },
+        limiter: { least: 1, most: 0 }
+      }
+      : {}),
     concurrency: roomy ? 1_000 : 1 + draw(4),
     nearFutureCapacity: roomy ? 10_000 : draw(12),
     horizon: draw(60_000),
