@@ -80,8 +80,7 @@ describe("a function that is not found", () => {
   it.effect("is not waited for once it was removed, nor after five minutes, though others were created since", () =>
     Effect.gen(function*() {
       const justCreated = makeJustCreated()
-      const reasonOf = (name: string) =>
-        Effect.map(justCreated.judge(aTarget(name), notFound), (error) => error.reason)
+      const reasonOf = (name: string) => Effect.map(justCreated.judge(aTarget(name), notFound), (error) => error.reason)
       yield* Effect.forEach(["removed", "old"], justCreated.note)
       yield* justCreated.forget("removed")
       expect(yield* reasonOf("removed")).toBe("NotFound")
@@ -89,6 +88,10 @@ describe("a function that is not found", () => {
       yield* justCreated.note("young")
       yield* TestClock.adjust("1 minute")
       yield* justCreated.note("youngest")
-      expect(yield* Effect.forEach(["old", "young", "youngest"], reasonOf)).toEqual(["NotFound", "NotReady", "NotReady"])
+      expect(yield* Effect.forEach(["old", "young", "youngest"], reasonOf)).toEqual([
+        "NotFound",
+        "NotReady",
+        "NotReady"
+      ])
     }))
 })
