@@ -50,6 +50,14 @@ export interface RigOptions {
   readonly with?: Layer.Layer<never> | undefined
 }
 
+/** What it deploys, it deploys by the clock of whoever asks. */
+const byClock = (clock: Clock.Clock) => (scheduler: Scheduler): Scheduler => ({
+  ...scheduler,
+  schedule: (fn, options) => Effect.withClock(scheduler.schedule(fn, options), clock),
+  repeat: (fn, options) => Effect.withClock(scheduler.repeat(fn, options), clock),
+  deploy: (fn) => Effect.withClock(scheduler.deploy(fn), clock)
+})
+
 /** A scheduler whose functions are at an address. */
 export const launchAt = (url: string, options: RigOptions = {}): Effect.Effect<Scheduler, never, Scope.Scope> => {
   const layer = LambdaScheduler.layer.pipe(
@@ -61,13 +69,14 @@ export const launchAt = (url: string, options: RigOptions = {}): Effect.Effect<S
     ),
     Layer.provide(EngineConfig.layer({ shutdownGrace: 0, ...options.settings })),
     Layer.provide(options.with ?? Layer.empty),
-    Layer.provide(options.clock === undefined ? Layer.empty : Layer.setClock(options.clock)),
     Layer.orDie
   )
-  return Effect.flatMap(Layer.build(layer), (context) => Effect.provide(LambdaScheduler, context)).pipe(
+  const { clock } = options
+  const launched = Effect.flatMap(Layer.build(layer), (context) => Effect.provide(LambdaScheduler, context)).pipe(
     // What a fault makes the scheduler warn of is not news here.
     Logger.withMinimumLogLevel(LogLevel.Error)
   )
+  return clock === undefined ? launched : Effect.map(Effect.withClock(launched, clock), byClock(clock))
 }
 
 export const launch = (endpoint: Pick<ScriptedEndpoint, "url">, options?: RigOptions) => launchAt(endpoint.url, options)
