@@ -15,6 +15,8 @@ export interface Reply {
   readonly answer: Answer | Broken
   /** Milliseconds of real time that it takes. */
   readonly after?: Millis | undefined
+  /** Called when it is given, unless the caller has gone away. */
+  readonly onAnswer?: () => void
 }
 
 /** One invocation that has arrived. */
@@ -111,10 +113,11 @@ export const scriptedEndpoint = (
     const nth = (counts.get(functionName) ?? 0) + 1
     counts.set(functionName, nth)
     response.on("close", () => (arrival.closedAt = now()))
-    const { after, answer } = replyOf(functions[functionName]?.(arrival, nth) ?? ok())
+    const { after, answer, onAnswer } = replyOf(functions[functionName]?.(arrival, nth) ?? ok())
     const finish = () => {
       if (response.destroyed) return
       arrival.answered = answer
+      onAnswer?.()
       if (typeof answer === "object") response.writeHead(answer.status, answer.headers).end(answer.body)
       else if (answer === "Reset") response.socket?.resetAndDestroy()
       else if (answer === "HalfABody") {
