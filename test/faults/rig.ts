@@ -104,7 +104,7 @@ export const reasonsOf = (task: Task): ReadonlyArray<string | undefined> =>
   task.attempts.map(({ ended }) => ended?.error?.reason)
 
 /** Every Task there is. */
-export const allTasks = (scheduler: Scheduler): Effect.Effect<ReadonlyArray<Task>> =>
+const allTasks = (scheduler: Scheduler): Effect.Effect<ReadonlyArray<Task>> =>
   Effect.gen(function*() {
     const tasks: Array<Task> = []
     let cursor: string | undefined
