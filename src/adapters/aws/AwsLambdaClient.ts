@@ -10,6 +10,7 @@ import type { AwsLambdaOptions } from "./AwsLambdaConfig.ts"
 import { controlClientConfig, makeControlPlane, paceClient } from "./ControlPlane.ts"
 import { makeDeployer } from "./deploy.ts"
 import { dataClientConfig, makeInvoke } from "./invoke.ts"
+import { makeJustCreated } from "./JustCreated.ts"
 import { regionMissing } from "./messages.ts"
 
 const acquire = (config: Aws.LambdaClientConfig) =>
@@ -42,6 +43,7 @@ const make = Effect.fnUntraced(function*(options: AwsLambdaOptions) {
     ownerTag: options.ownerTag ?? defaultOwnerTag
   })
   const invoke = makeInvoke(dataClient)
+  const justCreated = makeJustCreated()
   const withoutRegion = (functionName: string) =>
     new DeploymentError({ reason: "MissingRegion", functionName, message: regionMissing })
 
@@ -56,9 +58,14 @@ const make = Effect.fnUntraced(function*(options: AwsLambdaOptions) {
     : LambdaClient.of({
       description: `AWS Lambda in ${region}`,
       region,
-      deploy: (fn) => Effect.flatMap(packageFunction(fn), deployer.deploy),
-      invoke,
-      remove: deployer.remove
+      deploy: (fn) =>
+        packageFunction(fn).pipe(
+          Effect.flatMap(deployer.deploy),
+          Effect.tap(({ change, target }) => change === "created" ? justCreated.note(target.name) : Effect.void)
+        ),
+      invoke: (request) =>
+        Effect.catchAll(invoke(request), (error) => Effect.flip(justCreated.judge(request.target, error))),
+      remove: (name) => Effect.zipRight(deployer.remove(name), justCreated.forget(name))
     })
 })
 

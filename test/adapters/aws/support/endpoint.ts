@@ -44,7 +44,8 @@ export const failure = (
 ): Answer =>
   json(status, { Type: "User", Message: message, message, ...more }, { "x-amzn-errortype": type, ...headers })
 
-export const endpoint = (script: Script): Effect.Effect<Endpoint, never, Scope.Scope> =>
+/** @param port for one that has to be there again; by default any that is free */
+export const endpoint = (script: Script, port = 0): Effect.Effect<Endpoint, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.async<{ readonly server: Http.Server; readonly log: Array<Asked> }>((resume) => {
       const log: Array<Asked> = []
@@ -67,7 +68,7 @@ export const endpoint = (script: Script): Effect.Effect<Endpoint, never, Scope.S
           if (answer !== undefined) response.writeHead(answer.status, answer.headers).end(answer.body)
         })
       })
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, log })))
+      server.listen(port, "127.0.0.1", () => resume(Effect.succeed({ server, log })))
     }),
     ({ server }) =>
       Effect.async<void>((resume) => {
