@@ -2,28 +2,30 @@
  * Runs the same tests against other schedulers and against the raw floor, each step in a process of its own.
  *
  *     node bench/peers/run.mjs [--only PEER|TEST]... [--runs N] [--json] [--jobs N] [--pending N] [--seconds N]
- *                              [--redis-fsync everysec|always]
+ *                              [--outage N] [--redis-fsync everysec|always]
  */
 import { fork } from "node:child_process"
 import { availableParallelism, cpus, loadavg, totalmem } from "node:os"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { quantile } from "./measure.mjs"
-import { peers } from "./peers.mjs"
+import { callers, peers, stores } from "./peers.mjs"
 import { freshDatabase, once, settings, startPostgres } from "./postgres.mjs"
 import { redisVersion, startRedis } from "./redis.mjs"
 
 /** The steps of each test; those of one test share a database, and what comes `before` happens once for all runs. */
 const tests = {
-  insert: { steps: ["insert"], each: [{ callers: 64 }, { callers: 1000 }] },
-  bulk: { steps: ["bulk"] },
-  drain: { steps: ["drain"] },
-  lateness: { steps: ["lateness"] },
-  pending: { before: "fill", steps: ["idle", "drain", "lateness"] }
+  insert: { of: stores, steps: ["insert"], each: [{ callers: 64 }, { callers: 1000 }] },
+  bulk: { of: stores, steps: ["bulk"] },
+  drain: { of: stores, steps: ["drain"] },
+  lateness: { of: stores, steps: ["lateness"] },
+  pending: { of: stores, before: "fill", steps: ["idle", "drain", "lateness"] },
+  throttled: { of: callers, steps: ["throttled"] },
+  outage: { of: callers, steps: ["outage"] }
 }
 
 const usage = `Usage: node bench/peers/run.mjs [--only PEER|TEST]... [--runs N] [--json] [--jobs N] [--pending N] [--seconds N]
-                                [--redis-fsync everysec|always]
+                                [--outage N] [--redis-fsync everysec|always]
 Peers: ${Object.keys(peers).join(", ")}
 Tests: ${Object.keys(tests).join(", ")}`
 
@@ -36,6 +38,7 @@ const parse = () => {
       jobs: { type: "string", default: "20000" },
       pending: { type: "string", default: "1000000" },
       seconds: { type: "string", default: "20" },
+      outage: { type: "string", default: "75" },
       "redis-fsync": { type: "string", default: "everysec" }
     }
   })
@@ -55,7 +58,7 @@ const parse = () => {
     tests: chosen(tests),
     runs: number("runs"),
     json: values.json,
-    sizes: { jobs: number("jobs"), pending: number("pending"), seconds: number("seconds") },
+    sizes: { jobs: number("jobs"), pending: number("pending"), seconds: number("seconds"), outage: number("outage") },
     redisFsync: values["redis-fsync"]
   }
 }
@@ -92,7 +95,7 @@ const runTest = async (peer, test, { emptied, runs, server, sizes }) => {
   const take = async (step, options) => {
     // In `pending` several steps have figures of the same name.
     const prefix = before === undefined || step === before || step === "idle" ? "" : `${step}_`
-    for (const { metric, unit, value } of await runStep({ peer, step, server: server.pid, ...sizes, ...options })) {
+    for (const { metric, unit, value } of await runStep({ peer, step, server: server?.pid, ...sizes, ...options })) {
       // CPU is not known where there is no /proc.
       if (value === null || !Number.isFinite(value)) continue
       const name = `${prefix}${metric}`
@@ -125,7 +128,7 @@ const print = ({ json }, name, peer, metric, { unit, values }) => {
   }
   const shown = (share) => at(share).toLocaleString("en-US", { maximumFractionDigits: 3 })
   const spread = values.length > 1 ? `  (${shown(0)} to ${shown(1)} in ${values.length} runs)` : ""
-  console.log(`${name.padEnd(9)} ${peer.padEnd(16)} ${metric.padEnd(26)} ${shown(0.5).padStart(10)} ${unit}${spread}`)
+  console.log(`${name.padEnd(9)} ${peer.padEnd(30)} ${metric.padEnd(26)} ${shown(0.5).padStart(10)} ${unit}${spread}`)
 }
 
 /** Those of the chosen peers that can run here; says why the others are left out. */
@@ -136,7 +139,7 @@ const available = (names, redis) =>
         return "no redis-server here (Debian: apt-get install redis-server)"
       }
       try {
-        import.meta.resolve(peers[name].package)
+        if (peers[name].package !== undefined) import.meta.resolve(peers[name].package)
         return undefined
       } catch {
         return "not installed: run `npm ci` in bench/peers"
@@ -188,6 +191,7 @@ try {
       await once(connection, "CHECKPOINT")
       return connection
     }
+    if (peers[peer].database === undefined) return undefined
     const { Redis } = await import("ioredis")
     const redis = new Redis(servers.redis.connection)
     await redis.flushall()
@@ -195,7 +199,7 @@ try {
     return servers.redis.connection
   }
   for (const test of options.tests) {
-    for (const peer of chosen) {
+    for (const peer of chosen.filter((name) => tests[test].of.includes(name))) {
       try {
         const server = servers[peers[peer].database]
         const figures = await runTest(peer, test, { emptied, runs: options.runs, server, sizes: options.sizes })

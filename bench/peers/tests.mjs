@@ -1,4 +1,5 @@
 /** What is measured of each peer; every function runs in a process of its own and gives its figures. */
+import { bestSecond, called, makeTarget, outageFigures, throttledFigures, throttling, wellRuns } from "./target.mjs"
 import { fromCallers, inChunks, now, quantile, sleep, stopwatch } from "./measure.mjs"
 
 const hour = 3_600_000
@@ -10,9 +11,9 @@ const jobOf = (n, due) => {
   return { due, data: { n, due, text: "x".repeat(payloadBytes - bare) } }
 }
 
-const insertAll = (peer, count, dueOf) =>
+const insertAll = (peer, count, dueOf, options) =>
   inChunks(count, peer.bulkSize, (from, to) =>
-    peer.insertBulk(Array.from({ length: to - from }, (_, n) => jobOf(from + n, dueOf(from + n)))))
+    peer.insertBulk(Array.from({ length: to - from }, (_, n) => jobOf(from + n, dueOf(from + n))), options))
 
 const rate = (prefix, jobs, { database, node, seconds }) => [
   { metric: `${prefix}_per_second`, value: jobs / seconds, unit: "1/s" },
@@ -106,6 +107,61 @@ const idle = async (peer, { server }) => {
   return [{ metric: "idle_database_cpu", value: (100 * database) / seconds, unit: "% of a core" }]
 }
 
+/** A handler that calls a target: it runs so many milliseconds, or fails at once. */
+const calling = (target, runs) => async () => {
+  const refused = target.begin()
+  if (refused !== undefined) throw Object.assign(new Error(refused === "down" ? "HTTP 503" : "HTTP 429"), { refused })
+  await sleep(runs)
+  target.end()
+}
+
+/** Jobs that are due at once, until all have ended; how many of them have failed. */
+const callAt = async (peer, target, from) => {
+  const before = await peer.failed()
+  await insertAll(peer, called, () => from, { retried: true })
+  if (now() > from) throw new Error("the jobs were due before the last was inserted")
+  await sleep(from - now())
+  for (;;) {
+    const failed = (await peer.failed()) - before
+    if (target.ended() + failed >= called) return failed
+    await sleep(250)
+  }
+}
+
+const lostOf = (value) => ({ metric: "lost", value, unit: "jobs" })
+const lead = 5000
+
+const throttled = async (peer) => {
+  const target = makeTarget({ ...throttling, now })
+  await peer.work(calling(target, throttling.runs), "throttled")
+  await sleep(1000)
+  const from = Math.ceil(now()) + lead
+  const failed = await callAt(peer, target, from)
+  return [lostOf(failed), ...throttledFigures(target, from)]
+}
+
+/** First without an outage: how fast it goes then is what it has to come back to. */
+const outage = async (peer, options) => {
+  const calm = makeTarget({ now })
+  let handler = calling(calm, wellRuns)
+  await peer.work((data) => handler(data), "outage")
+  await sleep(1000)
+  const failedCalm = await callAt(peer, calm, Math.ceil(now()) + lead)
+  if (failedCalm > 0) throw new Error(`${failedCalm} jobs have failed without an outage`)
+  const full = bestSecond(calm.calls.map(({ at }) => at))
+  await sleep(1000)
+  const from = Math.ceil(now()) + lead
+  const until = from + options.outage * 1000
+  const target = makeTarget({ downUntil: until, now })
+  handler = calling(target, wellRuns)
+  const failed = await callAt(peer, target, from)
+  return [
+    { metric: "full_rate", value: full, unit: "1/s" },
+    lostOf(failed),
+    ...outageFigures(target, from, until, full)
+  ]
+}
+
 const withResolvers = () => {
   let resolve
   const promise = new Promise((settle) => {
@@ -114,4 +170,4 @@ const withResolvers = () => {
   return { promise, resolve }
 }
 
-export const steps = { insert, bulk, drain, lateness, fill, idle }
+export const steps = { insert, bulk, drain, lateness, fill, idle, throttled, outage }

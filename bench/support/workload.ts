@@ -14,26 +14,31 @@ export const payloadOf = (n: number): { readonly n: number; readonly text: strin
   return { n, text: "x".repeat(payloadBytes - bare) }
 }
 
-const answer: InvocationResult = {
+export const answer: InvocationResult = {
   body: { text: "null", encoding: "utf8" },
   requestId: undefined,
   executedVersion: undefined,
   logTail: undefined
 }
 
-/** A LambdaClient that does nothing but tell `onInvoke`, so that only the scheduler is measured. */
-export const noopLambda = (onInvoke: (request: InvokeRequest) => void): Layer.Layer<LambdaClient> =>
+/** A LambdaClient that can do no more than invoke. */
+export const lambdaThat = (invoke: LambdaClient["Type"]["invoke"]): Layer.Layer<LambdaClient> =>
   Layer.succeed(LambdaClient, {
     description: "nothing",
     region: undefined,
     deploy: () => Effect.dieMessage("the benchmark deploys nothing"),
-    invoke: (request) =>
-      Effect.sync(() => {
-        onInvoke(request)
-        return answer
-      }),
+    invoke,
     remove: () => Effect.void
   })
+
+/** A LambdaClient that does nothing but tell `onInvoke`, so that only the scheduler is measured. */
+export const noopLambda = (onInvoke: (request: InvokeRequest) => void): Layer.Layer<LambdaClient> =>
+  lambdaThat((request) =>
+    Effect.sync(() => {
+      onInvoke(request)
+      return answer
+    })
+  )
 
 /** Runs `each` for 0 to `count` - 1 from `callers` fibers, as that many clients of the library would. */
 export const fromCallers = <E, R>(

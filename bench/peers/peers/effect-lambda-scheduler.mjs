@@ -4,26 +4,34 @@
  */
 import { Effect, Layer, ManagedRuntime, Redacted } from "effect"
 import pg from "pg"
-import { EngineConfig, LambdaClient, LambdaFunction, LambdaScheduler, Trigger } from "../../../dist/index.js"
+import { EngineConfig, InvocationError, LambdaClient, LambdaFunction, LambdaScheduler, Trigger } from "../../../dist/index.js"
 import { PgConnections, SqlTaskRepository } from "../../../dist/adapters/sql/index.js"
 
-const noop = LambdaFunction.existing("noop")
+export const noop = LambdaFunction.existing("noop")
 const answer = { body: { text: "null", encoding: "utf8" }, requestId: undefined, executedVersion: undefined, logTail: undefined }
 
-const lambda = (handler) =>
+const errorOf = ({ message, refused }) =>
+  refused === "down"
+    ? new InvocationError({ reason: "ServiceError", message })
+    : new InvocationError({ reason: "Throttled", message, throttle: refused, accountWide: false })
+
+export const lambda = (handler) =>
   Layer.succeed(LambdaClient, {
     description: "nothing",
     region: undefined,
     deploy: () => Effect.dieMessage("nothing is deployed"),
     remove: () => Effect.void,
     invoke: ({ payload }) =>
-      Effect.sync(() => {
-        handler(JSON.parse(payload))
-        return answer
+      Effect.suspend(() => {
+        const answered = handler(JSON.parse(payload))
+        return answered === undefined
+          ? Effect.succeed(answer)
+          : Effect.as(Effect.tryPromise({ try: () => answered, catch: errorOf }), answer)
       })
   })
 
-const settings = { drain: { concurrency: 2000 }, lateness: { concurrency: 100 } }
+/** In the other tests the defaults, a concurrency of 100 and 3 attempts among them. */
+const settings = { drain: { concurrency: 2000 } }
 
 /** Jobs that are due before anybody works wait a day from now, so that nobody works on them: `settled` makes them due. */
 const held = 86_400_000
@@ -63,7 +71,7 @@ export const open = async (connection) => {
     },
     work: async (handler, test) => {
       await runtime.dispose()
-      runtime = start(handler, settings[test])
+      runtime = start(handler, settings[test] ?? {})
       scheduler = await runtime.runPromise(LambdaScheduler)
     },
     unfinished: async () => {
@@ -73,6 +81,7 @@ export const open = async (connection) => {
       )
       return Number(rows[0].count)
     },
+    failed: () => Effect.runPromise(scheduler.deadLetters.count()),
     close: async () => {
       await runtime.dispose()
       await pool.end()

@@ -6,7 +6,18 @@ import { PgBoss } from "pg-boss"
 const polling = { pollingIntervalSeconds: 0.5, burstWhenBatchFull: true }
 const settings = {
   drain: { ...polling, batchSize: 1000, localConcurrency: 2 },
-  lateness: { ...polling, batchSize: 500 }
+  lateness: { ...polling, batchSize: 500 },
+  throttled: { ...polling, batchSize: 10, localConcurrency: 10, perJobResults: true },
+  outage: { ...polling, batchSize: 10, localConcurrency: 10, perJobResults: true }
+}
+
+/** From half to all of 1 s, 2 s, 4 s ... 60 s; 10 attempts. */
+const retries = { retryLimit: 9, retryDelay: 1, retryBackoff: true, retryDelayMax: 60 }
+
+/** Each job of a batch ends as it ends, not all as the first that fails. */
+const settle = (handler) => async (jobs) => {
+  const results = await Promise.allSettled(jobs.map(({ data }) => handler(data)))
+  return results.map(({ status }, n) => ({ id: jobs[n].id, status: status === "fulfilled" ? "completed" : "failed" }))
 }
 
 export const open = async (connection) => {
@@ -19,16 +30,27 @@ export const open = async (connection) => {
     setup: () => boss.createQueue("bench"),
     insertOne: ({ data, due }) => boss.send("bench", data, { startAfter: new Date(due) }),
     bulkSize: 1000,
-    insertBulk: (jobs) => boss.insert("bench", jobs.map(({ data, due }) => ({ data, startAfter: new Date(due) }))),
+    insertBulk: (jobs, { retried } = {}) => {
+      const added = retried ? retries : {}
+      return boss.insert("bench", jobs.map(({ data, due }) => ({ data, startAfter: new Date(due), ...added })))
+    },
     settled: () => pool.query("VACUUM ANALYZE"),
     work: (handler, test) =>
-      boss.work("bench", settings[test], async (jobs) => {
-        for (const { data } of jobs) handler(data)
-      }),
+      boss.work(
+        "bench",
+        settings[test],
+        settings[test].perJobResults ? settle(handler) : async (jobs) => {
+          for (const { data } of jobs) handler(data)
+        }
+      ),
     unfinished: async () => {
       const { rows } = await pool.query(
         "SELECT count(*) FROM pgboss.job WHERE name = 'bench' AND state < 'completed' AND start_after < now()"
       )
+      return Number(rows[0].count)
+    },
+    failed: async () => {
+      const { rows } = await pool.query("SELECT count(*) FROM pgboss.job WHERE name = 'bench' AND state = 'failed'")
       return Number(rows[0].count)
     },
     close: () => boss.stop({ graceful: false, close: true })
