@@ -132,7 +132,7 @@ const HalfOpen = Schema.Struct({
   probes: Schema.Number
 })
 
-/** As it is shared by all instances; a closed one has no state. */
+/** As it is shared by all instances; `undefined`: it is closed. */
 export type BreakerState = typeof Open.Type | typeof HalfOpen.Type | undefined
 
 const Stored = Schema.parseJson(Schema.Union(Open, HalfOpen))
@@ -142,8 +142,7 @@ const decode = Schema.decodeUnknownEither(Stored)
 export const parseBreaker = (text: string | undefined): BreakerState =>
   text === undefined ? undefined : Either.getOrUndefined(decode(text))
 
-export const encodeBreaker = (state: BreakerState): string | undefined =>
-  state === undefined ? undefined : JSON.stringify(state)
+export const encodeBreaker = (state: BreakerState): string => JSON.stringify(state ?? { v: 1, state: "closed" })
 
 const openFor = ({ longestOpen, openFor }: BreakerOptions, round: number): Millis =>
   Math.min(longestOpen, openFor * 2 ** Math.min(round - 1, 52))
