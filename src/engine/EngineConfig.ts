@@ -46,6 +46,8 @@ export interface EngineSettings {
   readonly leaseMargin: Millis
   /** Milliseconds between two searches for what this instance owns and has forgotten, and for what the dead hold. */
   readonly reconcileInterval: Millis
+  /** Milliseconds between two looks whether what runs here has been cancelled by another instance. */
+  readonly cancelPollInterval: Millis
   /** Milliseconds: a start mark that took longer to be answered is not acted on. */
   readonly startMarkLimit: Millis
   /** Milliseconds that a shutdown waits for what runs before it interrupts it. */
@@ -88,6 +90,7 @@ export class EngineConfig extends Context.Reference<EngineConfig>()("effect-lamb
     heartbeatInterval: 1_500,
     leaseMargin: 1_500,
     reconcileInterval: 10_000,
+    cancelPollInterval: 500,
     startMarkLimit: 1_000,
     shutdownGrace: 30_000,
     minimumInterval: 1_000,

@@ -40,6 +40,8 @@ export interface NearFuture {
   readonly reopened: () => void
   /** What waits here or runs. */
   readonly known: () => Set<TaskId>
+  /** What has been started and not ended. */
+  readonly runningIds: () => ReadonlyArray<TaskId>
   /** How many have been started and not ended. */
   readonly running: () => number
   /** Interrupts runs; answers once they have noticed, without waiting for those that take their time to end. */
@@ -287,6 +289,7 @@ export const makeNearFuture = (needs: {
         for (const { id } of waitingTasks()) ids.add(id)
         return ids
       },
+      runningIds: () => [...runs.keys()],
       running: () => running,
       interrupt: (ids) =>
         Effect.suspend(() => {

@@ -59,7 +59,7 @@ import { makeFailedCalls } from "./OnFailed.ts"
 import { Pace } from "./Pace.ts"
 import { makePruner } from "./Pruner.ts"
 import type { Reaper } from "./Reaper.ts"
-import { makeReaper, makeReconciler } from "./Reaper.ts"
+import { makeCancelWatch, makeReaper, makeReconciler } from "./Reaper.ts"
 import { makeRecord } from "./Recorder.ts"
 import { makeScheduleDrivers } from "./ScheduleDrivers.ts"
 import type { RepeatOptions, ScheduleError, ScheduleOptions, SchedulerApi } from "./SchedulerApi.ts"
@@ -238,6 +238,7 @@ export const makeScheduler: Effect.Effect<
       return ids
     }
     reaper = yield* makeReaper({ repository, config, clock: ownClock, leases, settleOrphan, onFreed })
+    yield* makeCancelWatch({ repository, config, nearFuture })
     yield* makeReconciler({ repository, config, leases, known, settleOrphan, onFreed })
     yield* Effect.forkScoped(Stream.runForEach(repository.hints, (hint) =>
       hint._tag === "Work"

@@ -23,6 +23,7 @@ const calls = [
   "cancel",
   "reap",
   "forgotten",
+  "finishedOf",
   "reconcile",
   "get",
   "list",

@@ -288,6 +288,13 @@ export class MemoryStore {
     return Array.from(this.tasks.values()).filter((task) => task.owner === owner && !known.has(task.id))
   }
 
+  finishedOf(ids: ReadonlyArray<TaskId>): ReadonlyArray<TaskId> {
+    return ids.filter((id) => {
+      const task = this.tasks.get(id)
+      return task === undefined || isFinished(task)
+    })
+  }
+
   backlog(now: EpochMillis): Backlog {
     const oldestDueAt = this.firstUnowned()?.claimableAt
     const due =

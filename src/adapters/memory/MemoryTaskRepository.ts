@@ -133,6 +133,8 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
         return { ...reaped, ended }
       }),
 
+    finishedOf: (ids) => transact((store) => store.finishedOf(ids)),
+
     forgotten: (lease, known) => transact((store) => store.forgotten(lease.instanceId, known)),
 
     reconcile: (lease, forgotten) =>

@@ -60,10 +60,11 @@ const runningOf = (verdict: StartVerdict): RunningTask =>
 const settledOf = (verdict: SettleVerdict): Task =>
   verdict._tag === "Accepted" ? verdict.task : expect.fail(`expected Accepted, got ${verdict._tag}`)
 
-/** Without what must differ: ids, what is made of them, and which other instance it was. */
+/** Without what must differ: ids, what is made of them, which other instance it was, and how long something waited. */
 const anonymous = (value: unknown, lease: Lease): unknown =>
   JSON.parse(JSON.stringify(value, (key, field: unknown) => {
     if (key === "id" || key === "scheduleId") return "*"
+    if (key === "waited") return undefined
     return key === "owner" && field !== undefined && field !== lease.instanceId ? "another's" : field
   }))
 

@@ -173,6 +173,25 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       }
     }))
 
+  test("who asks is told which Tasks have ended, or are not there", (repository) =>
+    Effect.gen(function*() {
+      const lease = yield* open(repository)
+      const other = yield* open(repository)
+      const [held, runs, ended, cancelled] = yield* inserted(repository, lease, [aTask(), aTask(), aTask(), aTask()])
+      if (held === undefined || runs === undefined || ended === undefined || cancelled === undefined) {
+        return expect.fail("four were inserted")
+      }
+      yield* started(repository, lease, runs)
+      const done = yield* started(repository, lease, ended)
+      yield* repository.settle(lease, [succeeded(done.task)])
+      yield* started(repository, lease, cancelled)
+      yield* repository.cancel(other, { _tag: "Task", id: cancelled.id, successor: undefined }, t0)
+      const never = aTask()
+      const asked = [held, runs, ended, cancelled, never].map(({ id }) => id)
+      expect(new Set(yield* repository.finishedOf(asked))).toEqual(new Set([ended.id, cancelled.id, never.id]))
+      expect(yield* repository.finishedOf([])).toEqual([])
+    }))
+
   test("reconcile frees what the caller owns and does not know of, and nothing else", (repository) =>
     Effect.gen(function*() {
       const lease = yield* open(repository)
