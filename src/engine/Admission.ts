@@ -8,6 +8,7 @@ import type { AttemptResult } from "../policies/retry.ts"
 import type { Breakers } from "./Breakers.ts"
 import type { Caps } from "./Caps.ts"
 import type { Limiters } from "./Limiters.ts"
+import type { SlotKeeper } from "./SlotKeeper.ts"
 
 /** A run that has been let in, up to the end of its call. */
 export interface Admitted {
@@ -27,25 +28,28 @@ export interface Admission {
   readonly opensAt: (functionName: string, running: number, now: EpochMillis) => EpochMillis
   /** A run begins. */
   readonly admit: (functionName: string) => Admitted
+  /** More is due than can start, for want of slots alone. */
+  readonly crowded: () => void
   /** Functions of which a claim must not start anything by itself; `all` if it must not start any. */
   readonly unstartable: () => { readonly all: boolean; readonly functions: ReadonlyArray<string> }
 }
 
 export const makeAdmission = (needs: {
   readonly clock: Clock.Clock
-  readonly slots: () => number
+  readonly slots: SlotKeeper
   readonly caps: Caps
   readonly limiters: Limiters
   readonly breakers: Breakers
 }): Admission => {
   const { breakers, caps, clock, limiters, slots } = needs
   return {
-    slots: () => Math.min(slots(), caps.ofAll(), limiters.ofAll()),
+    slots: () => Math.min(slots.count(), caps.ofAll(), limiters.ofAll()),
     opensAt: (functionName, running, now) => {
       const held = Math.max(caps.closedUntil(functionName, running), limiters.closedUntil(functionName, now))
       // Asked last: it takes being asked for wanting to call.
       return held > now ? held : breakers.closedUntil(functionName, now)
     },
+    crowded: slots.crowded,
     admit: (functionName) => {
       const begunAt = clock.unsafeCurrentTimeMillis()
       const probes = breakers.begin(functionName)

@@ -65,13 +65,14 @@ export const makeDispatcher = (needs: {
   readonly clock: Clock.Clock
   readonly leases: Leases
   readonly nearFuture: NearFuture
-  readonly unstartable: Admission["unstartable"]
+  readonly admission: Pick<Admission, "unstartable" | "crowded">
   /** Milliseconds from one end of a run of a function to the next, lately; 0 if that is not known. */
   readonly pace: (functionName: string, now: EpochMillis) => Millis
   readonly handOn: (task: ClaimedTask) => void
 }): Effect.Effect<Dispatcher, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { clock, config, handOn, leases, nearFuture, pace, repository, unstartable } = needs
+    const { clock, config, handOn, leases, nearFuture, pace, repository } = needs
+    const { crowded, unstartable } = needs.admission
     const { beginReserved, reserve, room, served, slots, waiting } = nearFuture
     const wake = yield* Queue.sliding<void>(1)
     const looking = yield* Effect.makeSemaphore(1)
@@ -101,6 +102,11 @@ export const makeDispatcher = (needs: {
     /** Whether the last look could reach as far as the horizon. */
     let reachesAhead = true
 
+    const awaitSlots = () => {
+      crowded()
+      return Infinity
+    }
+
     /** When to look again, after a look that has claimed so many and left `nextAt` as the earliest. */
     const nextLook = (now: EpochMillis, claimed: number, nextAt: EpochMillis): EpochMillis => {
       behind = nextAt <= now + horizon()
@@ -110,7 +116,7 @@ export const makeDispatcher = (needs: {
       // It did not fit, but it may start when it is due.
       if (nextAt > now) return nextAt
       blocked = slots() <= 0
-      if (blocked) return Infinity
+      if (blocked) return awaitSlots()
       return claimed > 0 ? now : now + config.pollInterval
     }
 
@@ -255,7 +261,7 @@ export const makeDispatcher = (needs: {
         ? config.pollInterval
         : Math.min(pollsAfter * 2, config.idlePollInterval)
       blocked = slots() <= 0 && (behind || hasMore)
-      if (blocked) return Infinity
+      if (blocked) return awaitSlots()
       if (hasMore) return now
       // Due and not to be had: somebody else is about to take it.
       const next = behind ? now + contended : nextAt - (reachesAhead ? horizon() : 0)

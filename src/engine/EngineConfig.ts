@@ -12,6 +12,8 @@ import type { AttemptResult } from "../policies/retry.ts"
 export interface EngineSettings {
   /** Upper bound on invocations in flight in this process. */
   readonly concurrency: number
+  /** So many of them from the start, if that is less; more while more is due than can start, and the process keeps up. */
+  readonly minConcurrency: number
   /** What a Task or schedule gets that names no retry policy of its own. */
   readonly retry: RetryPolicy
   /** When a function's breaker opens, and how it is probed. */
@@ -72,7 +74,8 @@ export class EngineConfig extends Context.Reference<EngineConfig>()("effect-lamb
   defaultValue: (): EngineSettings => EngineConfig.defaults
 }) {
   static readonly defaults: EngineSettings = {
-    concurrency: 100,
+    concurrency: 1_000,
+    minConcurrency: 100,
     retry: defaultRetryPolicy,
     breaker: defaultBreakerOptions,
     classify: (_, result) => classifyInvocation(result),

@@ -68,6 +68,12 @@ const descriptions = described({
     type: "counter",
     meaning: "Starts that found no room under a cap and were tried again"
   },
+  lambda_scheduler_slots: { type: "gauge", meaning: "How many attempts may run at once in this process now" },
+  lambda_scheduler_slots_most: {
+    type: "gauge",
+    meaning:
+      "How many attempts may ever run at once in this process: more instances help where attempts_running comes near"
+  },
   lambda_scheduler_attempts_running: { type: "gauge", meaning: "Attempts that run in this process" },
   lambda_scheduler_tasks_claimed_total: { type: "counter", meaning: "Tasks that this process has claimed" },
   lambda_scheduler_leases_lost_total: { type: "counter", meaning: "Leases that ended before they were renewed" },
@@ -146,6 +152,8 @@ const breakerTransitions = registerBy(
   breakerStates
 )
 const cappedStarts = register(counterOf("lambda_scheduler_capped_starts_total"))
+const slots = register(gaugeOf("lambda_scheduler_slots"))
+const slotsMost = register(gaugeOf("lambda_scheduler_slots_most"))
 const attemptsRunning = register(gaugeOf("lambda_scheduler_attempts_running"))
 const tasksClaimed = register(counterOf("lambda_scheduler_tasks_claimed_total"))
 const leasesLost = register(counterOf("lambda_scheduler_leases_lost_total"))
@@ -180,6 +188,11 @@ export const engineMetrics = {
     if (from !== "closed") engineMetrics.breakers(from, -1)
     if (to !== "closed") engineMetrics.breakers(to, 1)
     breakerTransitions[to].unsafeUpdate(1, untagged)
+  },
+  /** By how much the slots have changed, and the most there can be. */
+  slots: (change: number, changeOfMost: number): void => {
+    slots.unsafeModify(change, untagged)
+    if (changeOfMost !== 0) slotsMost.unsafeModify(changeOfMost, untagged)
   },
   capped: (): void => cappedStarts.unsafeUpdate(1, untagged),
   deadLetter: (): void => deadLetters.unsafeUpdate(1, untagged),

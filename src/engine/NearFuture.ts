@@ -40,6 +40,8 @@ export interface NearFuture {
   readonly reopened: () => void
   /** What waits here or runs. */
   readonly known: () => Set<TaskId>
+  /** Waits until something runs. */
+  readonly busy: Effect.Effect<void>
   /** What has been started and not ended. */
   readonly runningIds: () => ReadonlyArray<TaskId>
   /** How many have been started and not ended. */
@@ -74,6 +76,10 @@ const heldWhileBlocked = 100
 /** An invocation that has just begun still has a few steps before anything is sent: none of them may come later. */
 const turnsToNotice = 16
 
+const tellAll = (waiters: ReadonlyArray<() => void>) => {
+  for (const waiter of waiters) waiter()
+}
+
 const takeTurn = (turn: number) => Effect.as(Effect.yieldNow(), turn + 1)
 
 /**
@@ -88,7 +94,7 @@ export const makeNearFuture = (needs: {
   readonly clock: Clock.Clock
   readonly lead: Millis
   readonly isShared: boolean
-  readonly gate: Pick<Admission, "slots" | "opensAt" | "admit">
+  readonly gate: Pick<Admission, "slots" | "opensAt" | "admit" | "crowded">
   readonly run: (task: ClaimedTask, admitted: Admitted) => Effect.Effect<void>
   readonly runStarted: (task: RunningTask, admitted: Admitted) => Effect.Effect<void>
   readonly onRoom: () => void
@@ -109,6 +115,7 @@ export const makeNearFuture = (needs: {
     let closed = false
     let pumping = false
     let onDrained: Array<() => void> = []
+    let onBusy: Array<() => void> = []
 
     let timer: Fiber.RuntimeFiber<void> | undefined
     let wakesAt: EpochMillis = Infinity
@@ -150,9 +157,8 @@ export const makeNearFuture = (needs: {
       // A retry without delay has begun under the same id before the run before it came to its end.
       if (runs.get(id) === fiber) runs.delete(id)
       if (running === 0) {
-        const waiters = onDrained
+        tellAll(onDrained)
         onDrained = []
-        for (const waiter of waiters) waiter()
       }
       pump()
     }
@@ -160,6 +166,10 @@ export const makeNearFuture = (needs: {
     const launch = (id: TaskId, lane: Lane, work: (admitted: Admitted) => Effect.Effect<void>) => {
       const admitted = gate.admit(lane.name)
       running++
+      if (onBusy.length > 0) {
+        tellAll(onBusy)
+        onBusy = []
+      }
       lane.running++
       engineMetrics.running(1)
       const fiber = runFork(work(admitted))
@@ -213,6 +223,7 @@ export const makeNearFuture = (needs: {
         const free = freeSlots()
         const lane = ready === 0 || free <= 0 ? undefined : nextLane(free, now)
         if (lane === undefined) {
+          if (ready > 0 && free <= 0) gate.crowded()
           if (next < Infinity) arm(next, now)
           break
         }
@@ -289,6 +300,10 @@ export const makeNearFuture = (needs: {
         for (const { id } of waitingTasks()) ids.add(id)
         return ids
       },
+      busy: Effect.async<void>((resume) => {
+        if (running > 0) resume(Exit.void)
+        else onBusy.push(() => resume(Exit.void))
+      }),
       runningIds: () => [...runs.keys()],
       running: () => running,
       interrupt: (ids) =>

@@ -105,14 +105,16 @@ export const makeReaper = (needs: {
 export const makeCancelWatch = (needs: {
   readonly repository: Context.Tag.Service<TaskRepository>
   readonly config: EngineSettings
-  readonly nearFuture: Pick<NearFuture, "runningIds" | "interrupt">
+  readonly nearFuture: Pick<NearFuture, "busy" | "runningIds" | "interrupt">
 }): Effect.Effect<void, never, Scope.Scope> => {
   const { config, nearFuture, repository } = needs
   const look = Effect.suspend(() => {
     const ids = nearFuture.runningIds()
-    return ids.length === 0 ? Effect.void : Effect.flatMap(repository.finishedOf(ids), nearFuture.interrupt)
+    return ids.length === 0 ? Effect.void : Effect.flatMap(repository.cancelledOf(ids), nearFuture.interrupt)
   })
-  return chore("cancel", Effect.delay(look, config.cancelPollInterval), Schedule.forever)
+  // While nothing runs nothing wakes.
+  const next = Effect.zipRight(nearFuture.busy, Effect.delay(look, config.cancelPollInterval))
+  return chore("cancel", next, Schedule.forever)
 }
 
 /**

@@ -63,6 +63,7 @@ import { makeCancelWatch, makeReaper, makeReconciler } from "./Reaper.ts"
 import { makeRecord } from "./Recorder.ts"
 import { makeScheduleDrivers } from "./ScheduleDrivers.ts"
 import type { RepeatOptions, ScheduleError, ScheduleOptions, SchedulerApi } from "./SchedulerApi.ts"
+import { makeSlotKeeper } from "./SlotKeeper.ts"
 import { makeStoreClock } from "./StoreClock.ts"
 import { makePlanSuccessor } from "./Successors.ts"
 import { makeTaskEvents } from "./TaskEvents.ts"
@@ -146,7 +147,14 @@ export const makeScheduler: Effect.Effect<
     classify: config.classify,
     onOpen
   })
-  const admission = makeAdmission({ clock, slots: () => config.concurrency, caps, limiters, breakers })
+  const most = Math.min(config.concurrency, client.concurrency ?? Infinity)
+  const slots = yield* makeSlotKeeper({
+    clock: ownClock,
+    options: { least: Math.min(config.minConcurrency, most), most },
+    running: () => nearFuture.running(),
+    onMore: onOpen
+  })
+  const admission = makeAdmission({ clock, slots, caps, limiters, breakers })
   const deployments = yield* makeDeployments(client)
   const events = yield* makeTaskEvents(repository, config.eventBuffer)
   const pruner = yield* makePruner(repository, config, clock)
@@ -222,7 +230,7 @@ export const makeScheduler: Effect.Effect<
     clock,
     leases,
     nearFuture,
-    unstartable: admission.unstartable,
+    admission,
     pace: (functionName, now) => pace.of(functionName, now),
     handOn: driveOn.handOn
   })

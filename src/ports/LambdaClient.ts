@@ -31,6 +31,9 @@ export class LambdaClient extends Context.Tag("effect-lambda-scheduler/ports/Lam
   /** The region whose functions can be named by ARN; `undefined` where regions mean nothing. */
   readonly region: string | undefined
 
+  /** How many calls it makes at once, if that is bounded: more would only wait in it. */
+  readonly concurrency?: number | undefined
+
   /**
    * Makes sure that the function exists with exactly this code and these settings, and can be invoked. Changes only
    * functions that carry our owner tag. Code that is unchanged costs no more than the check.

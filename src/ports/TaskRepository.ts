@@ -391,8 +391,8 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
   /** What the caller owns in the store but does not know of: a reply was lost, or it is still under way. */
   readonly forgotten: (lease: Lease, known: ReadonlySet<TaskId>) => Io<ReadonlyArray<Held>>
 
-  /** Of these Tasks, those that have ended, cancelled ones among them, or are not there any more. */
-  readonly finishedOf: (ids: ReadonlyArray<TaskId>) => Io<ReadonlyArray<TaskId>>
+  /** Of these Tasks, those that have been cancelled. */
+  readonly cancelledOf: (ids: ReadonlyArray<TaskId>) => Io<ReadonlyArray<TaskId>>
 
   /** Frees what the caller owns and has forgotten; a Task under another token is passed over. */
   readonly reconcile: (lease: Lease, forgotten: ReadonlyArray<Held>) => Io<Reaped>

@@ -23,7 +23,7 @@ const calls = [
   "cancel",
   "reap",
   "forgotten",
-  "finishedOf",
+  "cancelledOf",
   "reconcile",
   "get",
   "list",

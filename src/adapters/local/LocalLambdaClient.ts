@@ -102,7 +102,8 @@ const invokeOn = (runtime: LocalRuntime, functions: Functions) =>
 
 const make = (options: Partial<LocalSettings>) =>
   Effect.gen(function*() {
-    const runtime = yield* makeLocalRuntime({ ...defaultSettings, ...options })
+    const local = { ...defaultSettings, ...options }
+    const runtime = yield* makeLocalRuntime(local)
     const store = Option.getOrUndefined(yield* Effect.serviceOption(FunctionStore))
     const functions = store === undefined ? functionsOfOurOwn(runtime) : yield* makeSharedFunctions(store, runtime)
 
@@ -120,6 +121,7 @@ const make = (options: Partial<LocalSettings>) =>
     return LambdaClient.of({
       description: `this machine (child processes, Node ${process.versions.node})`,
       region: undefined,
+      concurrency: local.concurrency,
       deploy,
       invoke: invokeOn(runtime, functions),
       remove: Effect.fn("LocalLambdaClient.remove")(functions.remove)

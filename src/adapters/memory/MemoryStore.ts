@@ -288,11 +288,8 @@ export class MemoryStore {
     return Array.from(this.tasks.values()).filter((task) => task.owner === owner && !known.has(task.id))
   }
 
-  finishedOf(ids: ReadonlyArray<TaskId>): ReadonlyArray<TaskId> {
-    return ids.filter((id) => {
-      const task = this.tasks.get(id)
-      return task === undefined || isFinished(task)
-    })
+  cancelledOf(ids: ReadonlyArray<TaskId>): ReadonlyArray<TaskId> {
+    return ids.filter((id) => this.tasks.get(id)?.status === "Cancelled")
   }
 
   backlog(now: EpochMillis): Backlog {

@@ -133,7 +133,7 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
         return { ...reaped, ended }
       }),
 
-    finishedOf: (ids) => transact((store) => store.finishedOf(ids)),
+    cancelledOf: (ids) => transact((store) => store.cancelledOf(ids)),
 
     forgotten: (lease, known) => transact((store) => store.forgotten(lease.instanceId, known)),
 

@@ -338,7 +338,7 @@ const make = (
         ).pipe(Effect.map(noteCancelled)),
 
       reap: (lease, limit) => asStoreError(leases.reap(store, lease, Math.min(limit, 100_000))),
-      finishedOf: (ids) => asStoreError(reading.finishedOf(store, ids)),
+      cancelledOf: (ids) => asStoreError(reading.cancelledOf(store, ids)),
       forgotten: (lease, known) => asStoreError(leases.forgotten(store, lease, known)),
       reconcile: (lease, held) => asStoreError(leases.reconcile(store, lease, held)),
 

@@ -213,14 +213,13 @@ export const backlog = (store: Store, now: EpochMillis): Effect.Effect<Backlog, 
     ([row]) => ({ due: row?.[0] as number, oldestDueAt: row?.[1] === null ? undefined : Number(row?.[1]) })
   )
 
-export const finishedOf = (
+export const cancelledOf = (
   store: Store,
   ids: ReadonlyArray<TaskId>
 ): Effect.Effect<ReadonlyArray<TaskId>, SqlError> =>
   Effect.map(
     store.db.run(
-      `SELECT u.id FROM unnest($1::uuid[]) AS u(id)
-        WHERE NOT EXISTS (SELECT 1 FROM ${store.tables.tasks} t WHERE t.id = u.id AND t.finished_at IS NULL)`,
+      `SELECT t.id FROM ${store.tables.tasks} t WHERE t.id = ANY($1::uuid[]) AND t.status = 'Cancelled'`,
       [plain(ids)]
     ),
     (rows) => rows.map(([id]) => id as TaskId)

@@ -173,7 +173,7 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       }
     }))
 
-  test("who asks is told which Tasks have ended, or are not there", (repository) =>
+  test("who asks is told which Tasks have been cancelled", (repository) =>
     Effect.gen(function*() {
       const lease = yield* open(repository)
       const other = yield* open(repository)
@@ -188,8 +188,8 @@ export const leasesContract = ({ end, harness, open, test }: Suite): void => {
       yield* repository.cancel(other, { _tag: "Task", id: cancelled.id, successor: undefined }, t0)
       const never = aTask()
       const asked = [held, runs, ended, cancelled, never].map(({ id }) => id)
-      expect(new Set(yield* repository.finishedOf(asked))).toEqual(new Set([ended.id, cancelled.id, never.id]))
-      expect(yield* repository.finishedOf([])).toEqual([])
+      expect(new Set(yield* repository.cancelledOf(asked))).toEqual(new Set([cancelled.id]))
+      expect(yield* repository.cancelledOf([])).toEqual([])
     }))
 
   test("reconcile frees what the caller owns and does not know of, and nothing else", (repository) =>
