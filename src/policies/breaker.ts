@@ -68,7 +68,7 @@ export const classifyInvocation = (result: unknown): CallVerdict => {
 /** The latest calls of one function from this instance. */
 export class CallWindow {
   private readonly options: BreakerOptions
-  /** When the latest calls ended, the oldest overwritten first; `-Infinity` where there has been none yet. */
+  /** When the latest calls ended, the oldest overwritten first; `NaN` where there has been none yet. */
   private readonly endedAt: Float64Array
   /** Which of them have failed: 1, others 0. */
   private readonly failed: Uint8Array
@@ -77,7 +77,7 @@ export class CallWindow {
 
   constructor(options: BreakerOptions) {
     this.options = options
-    this.endedAt = new Float64Array(options.window).fill(-Infinity)
+    this.endedAt = new Float64Array(options.window).fill(NaN)
     this.failed = new Uint8Array(options.window)
   }
 
@@ -96,7 +96,8 @@ export class CallWindow {
     let calls = 0
     let failed = 0
     for (let index = 0; index < this.failed.length; index++) {
-      if ((this.endedAt[index] as number) < now - windowAge) continue
+      // Not `<`: `NaN` is never in the window, even if that has no age.
+      if (!((this.endedAt[index] as number) >= now - windowAge)) continue
       calls++
       failed += this.failed[index] as number
     }
