@@ -93,12 +93,14 @@ const fallen = (
   retryAfter: Millis
 ): Bound | undefined => {
   const limit = Math.max(least, Math.min(bound?.limit ?? Infinity, measured))
+  // Of a hundred calls at once many are throttled: that counts once. Nothing has grown between them.
+  const isOfTheSameWave = bound !== undefined && bound.needs > 0 && now < bound.throttledAt + growthEvery
   return limit > most ? undefined : {
     limit,
     step: smallestStep(kind, limit),
     growsAt: now + Math.max(growthEvery, retryAfter),
     throttledAt: now,
-    needs: bound === undefined ? successesAtFirst : successesForAThrottle
+    needs: bound === undefined ? successesAtFirst : isOfTheSameWave ? bound.needs : successesForAThrottle
   }
 }
 

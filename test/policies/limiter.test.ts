@@ -288,6 +288,33 @@ describe("the limiter", () => {
     expect(limitOf(limiter, "concurrency")).toBe(25)
   })
 
+  it("grows after two successes at first, however many were throttled at once, and after fifteen from then on", () => {
+    const throttle = { kind: "concurrency", retryAfter: 0 } as const
+    let limiter = initialLimiter
+    let now = t0
+    /** A hundred calls of which five were taken, answered one after the other. */
+    const wave = () => {
+      for (let inFlight = 99; inFlight >= 5; inFlight--) {
+        limiter = throttled(limiter, throttle, { inFlight, lastSecond: inFlight }, now, options)
+      }
+      expect(limitOf(limiter, "concurrency")).toBe(5)
+    }
+    /** How many must succeed until it grows. */
+    const successes = (): number => {
+      const before = limitOf(limiter, "concurrency")
+      now += 1_000
+      for (let times = 1; times < 100; times++) {
+        limiter = succeeded(limiter, { inFlight: before - 1, lastSecond: before }, now, options)
+        if (limitOf(limiter, "concurrency") > before) return times
+      }
+      return Infinity
+    }
+    wave()
+    expect([successes(), successes()]).toEqual([2, 1])
+    wave()
+    expect([successes(), successes()]).toEqual([15, 1])
+  })
+
   it("does not grow before the target wants to be asked again", () => {
     const asked = throttled(
       initialLimiter,
@@ -462,6 +489,15 @@ describe("against a target that throttles", () => {
       }
     })
   }
+
+  it("50 a second from a bucket of 2, which says next to nothing at first: found within 5 s", () => {
+    for (const run of runs) {
+      for (const instances of [1, 3]) {
+        const calls = attempt(() => ({ rate: 50, burst: 2 }), run, instances, 10_000)
+        expect(measure(calls, 5_000, 10_000).rate, label(run, instances, 0)).toBeGreaterThanOrEqual(0.7 * 50)
+      }
+    }
+  })
 
   it("follows a limit that falls from 50 to 10 at once within 2 s, and up to 80 within 10 s", () => {
     const target = (at: number): Target => ({ concurrency: at < 15_000 ? 50 : at < 30_000 ? 10 : 80 })
