@@ -4,7 +4,7 @@
  *
  * Source: M. Nygard, "Release It!", 2007; the window as in Resilience4j (count-based).
  */
-import { Either, Schema } from "effect"
+import { Option, Schema } from "effect"
 import type { InvocationErrorReason } from "../domain/Invocation.ts"
 import { InvocationError } from "../domain/Invocation.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
@@ -137,11 +137,12 @@ const HalfOpen = Schema.Struct({
 export type BreakerState = typeof Open.Type | typeof HalfOpen.Type | undefined
 
 const Stored = Schema.parseJson(Schema.Union(Open, HalfOpen))
-const decode = Schema.decodeUnknownEither(Stored)
+// Not `decodeEither`: that throws by itself where what should tell two states apart is no text, `{"v":{"toString":0}}`.
+const decode = Option.liftThrowable(Schema.decodeSync(Stored))
 
 /** @param text as it is stored; what a later version has written counts as closed: that is what there was before it */
 export const parseBreaker = (text: string | undefined): BreakerState =>
-  text === undefined ? undefined : Either.getOrUndefined(decode(text))
+  text === undefined ? undefined : Option.getOrUndefined(decode(text))
 
 export const encodeBreaker = (state: BreakerState): string | undefined =>
   state === undefined ? undefined : JSON.stringify(state)
