@@ -4,7 +4,7 @@
  *
  * Source: M. Nygard, "Release It!", 2007; the window as in Resilience4j (count-based).
  */
-import { Either, Schema } from "effect"
+import { Option, Schema } from "effect"
 import type { InvocationErrorReason } from "../domain/Invocation.ts"
 import { InvocationError } from "../domain/Invocation.ts"
 import type { EpochMillis, Millis } from "../domain/Time.ts"
@@ -68,7 +68,7 @@ export const classifyInvocation = (result: unknown): CallVerdict => {
 /** The latest calls of one function from this instance. */
 export class CallWindow {
   private readonly options: BreakerOptions
-  /** When the latest calls ended, the oldest overwritten first; `-Infinity` where there has been none yet. */
+  /** When the latest calls ended, the oldest overwritten first; `NaN` where there has been none yet. */
   private readonly endedAt: Float64Array
   /** Which of them have failed: 1, others 0. */
   private readonly failed: Uint8Array
@@ -77,7 +77,7 @@ export class CallWindow {
 
   constructor(options: BreakerOptions) {
     this.options = options
-    this.endedAt = new Float64Array(options.window).fill(-Infinity)
+    this.endedAt = new Float64Array(options.window).fill(NaN)
     this.failed = new Uint8Array(options.window)
   }
 
@@ -96,7 +96,8 @@ export class CallWindow {
     let calls = 0
     let failed = 0
     for (let index = 0; index < this.failed.length; index++) {
-      if ((this.endedAt[index] as number) < now - windowAge) continue
+      // Not `<`: `NaN` is never in the window, even if that has no age.
+      if (!((this.endedAt[index] as number) >= now - windowAge)) continue
       calls++
       failed += this.failed[index] as number
     }
@@ -136,11 +137,12 @@ const HalfOpen = Schema.Struct({
 export type BreakerState = typeof Open.Type | typeof HalfOpen.Type | undefined
 
 const Stored = Schema.parseJson(Schema.Union(Open, HalfOpen))
-const decode = Schema.decodeUnknownEither(Stored)
+// Not `decodeEither`: that throws by itself where what should tell two states apart is no text, `{"v":{"toString":0}}`.
+const decode = Option.liftThrowable(Schema.decodeSync(Stored))
 
 /** @param text as it is stored; what a later version has written counts as closed: that is what there was before it */
 export const parseBreaker = (text: string | undefined): BreakerState =>
-  text === undefined ? undefined : Either.getOrUndefined(decode(text))
+  text === undefined ? undefined : Option.getOrUndefined(decode(text))
 
 export const encodeBreaker = (state: BreakerState): string => JSON.stringify(state ?? { v: 1, state: "closed" })
 

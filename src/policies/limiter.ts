@@ -57,9 +57,9 @@ export const initialLimiter: Limiter = {
 }
 
 export interface LimiterOptions {
-  /** A limit that is learned is not less than this, neither at once nor a second ... */
+  /** A limit of calls at once that is learned is not less than this, nor than 1 ... */
   readonly least: number
-  /** ... and nothing is held back once it would be more than this; 0: nothing ever is. */
+  /** ... and nothing is held back once it, or one of calls a second, would be more than this; 0: nothing ever is. */
   readonly most: number
 }
 
@@ -78,7 +78,7 @@ const longestWait: Millis = 5_000
 const forgottenAfter: Millis = 600_000
 /** Timers are this coarse: for so long calls may be made up for. */
 const burst: Millis = 20
-/** A rate below this is not searched for in whole calls a second. */
+/** Calls a second: a rate that is learned is not less. */
 const slowest = 0.2
 
 const smallestStep = (kind: ThrottleKind, limit: number): number =>
@@ -93,12 +93,14 @@ const fallen = (
   retryAfter: Millis
 ): Bound | undefined => {
   const limit = Math.max(least, Math.min(bound?.limit ?? Infinity, measured))
+  // Of a hundred calls at once many are throttled: that counts once. Nothing has grown between them.
+  const isOfTheSameWave = bound !== undefined && bound.needs > 0 && now < bound.throttledAt + growthEvery
   return limit > most ? undefined : {
     limit,
     step: smallestStep(kind, limit),
     growsAt: now + Math.max(growthEvery, retryAfter),
     throttledAt: now,
-    needs: bound === undefined ? successesAtFirst : successesForAThrottle
+    needs: bound === undefined ? successesAtFirst : isOfTheSameWave ? bound.needs : successesForAThrottle
   }
 }
 
@@ -120,8 +122,7 @@ export const throttled = (
     const before = limiter.rate
     // Too few for one second to tell: slower and slower.
     const measured = traffic.lastSecond >= 1 ? traffic.lastSecond : (before?.limit ?? 1) / 2
-    const least = Math.min(options.least, slowest)
-    const rate = fallen("rate", before, measured, { ...options, least }, now, retryAfter)
+    const rate = fallen("rate", before, measured, { ...options, least: slowest }, now, retryAfter)
     if (rate === undefined) return { ...limiter, rate }
     const waits = traffic.lastSecond < 1 ? Math.max(retryAfter, 1_000 / rate.limit) : 0
     return {
@@ -132,7 +133,16 @@ export const throttled = (
       closedUntil: Math.max(limiter.closedUntil, waits > 0 ? now + waits : -Infinity)
     }
   }
-  const concurrency = fallen("concurrency", limiter.concurrency, traffic.inFlight, options, now, retryAfter)
+  // With none at once nothing would ever end, and nothing be learned.
+  const least = Math.max(1, options.least)
+  const concurrency = fallen(
+    "concurrency",
+    limiter.concurrency,
+    traffic.inFlight,
+    { ...options, least },
+    now,
+    retryAfter
+  )
   if (concurrency === undefined || traffic.inFlight > 0) return { ...limiter, concurrency }
   const waits = Math.max(retryAfter, Math.min(longestWait, firstWait * 2 ** Math.min(limiter.crowdedOut, 16)))
   return {

@@ -29,7 +29,6 @@ export interface Workload {
   readonly slots: number
   /** Milliseconds to simulate. */
   readonly until: number
-  readonly random: () => number
   /** How many calls there are to make; default: without end. */
   readonly tasks?: number
 }
