@@ -123,7 +123,7 @@ export const makeBreakers = (needs: {
   readonly repository: Context.Tag.Service<TaskRepository>
   readonly clock: Clock.Clock
   readonly options: BreakerOptions
-  readonly classify: (functionName: string, result: AttemptResult) => CallVerdict
+  readonly classify: (result: AttemptResult, functionName: string) => CallVerdict
   readonly onOpen: () => void
 }): Effect.Effect<Breakers, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -283,7 +283,7 @@ export const makeBreakers = (needs: {
         : result instanceof InvocationError || typeof result === "object"
         ? "success"
         : "ignored"
-      const ofFunction = result === undefined || way === "failure" ? "ignored" : classify(functionName, result)
+      const ofFunction = result === undefined || way === "failure" ? "ignored" : classify(result, functionName)
       for (const [name, probe] of probes) {
         probeEnded(name, probe, name === ofAll && functionName !== ofAll ? way : ofFunction, at)
       }

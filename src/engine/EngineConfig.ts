@@ -19,7 +19,7 @@ export interface EngineSettings {
   /** When a function's breaker opens, and how it is probed. */
   readonly breaker: BreakerOptions
   /** What an end says of a function's health, for its breaker; by default a function that threw is well. */
-  readonly classify: (functionName: string, result: AttemptResult) => CallVerdict
+  readonly classify: (result: AttemptResult, functionName: string) => CallVerdict
   /** Within what bounds it is learned how many calls Lambda takes. */
   readonly limiter: LimiterOptions
   /** Milliseconds past the function's own timeout after which an answer is given up. */
@@ -78,7 +78,7 @@ export class EngineConfig extends Context.Reference<EngineConfig>()("effect-lamb
     minConcurrency: 100,
     retry: defaultRetryPolicy,
     breaker: defaultBreakerOptions,
-    classify: (_, result) => classifyInvocation(result),
+    classify: classifyInvocation,
     limiter: defaultLimiterOptions,
     attemptMargin: 10_000,
     horizon: 60_000,

@@ -41,6 +41,7 @@ import { TaskRepository } from "../ports/TaskRepository.ts"
 import { makeAdmission } from "./Admission.ts"
 import { makeBreakers } from "./Breakers.ts"
 import { makeCaps } from "./Caps.ts"
+import { checkedSettings } from "./checkedSettings.ts"
 import { makeControls } from "./Controls.ts"
 import { makeDeadLetters } from "./DeadLetters.ts"
 import { makeDeployments } from "./Deployments.ts"
@@ -104,12 +105,12 @@ const interruptWithin = "5 seconds"
 
 export const makeScheduler: Effect.Effect<
   SchedulerApi,
-  TaskRepositoryError,
+  TaskRepositoryError | InvalidInput,
   TaskRepository | LambdaClient | Scope.Scope
 > = Effect.gen(function*() {
   const repository = yield* TaskRepository
   const client = yield* LambdaClient
-  const config = yield* EngineConfig
+  const config = yield* checkedSettings(yield* EngineConfig)
   // Taken once, so that all parts of one engine go by the same clock and the same chance.
   const ownClock = yield* Effect.clock
   const storeClock = makeStoreClock(ownClock)

@@ -24,7 +24,7 @@ describe("where not everything can start at once", () => {
         const waits = (yield* instants("other")).map((at) => at - begin - 5_000)
         assert.strictEqual(waits.length, 10)
         assert.isBelow(Math.max(...waits), 2_000)
-      }).pipe(Effect.provide(engine(second))),
+      }).pipe(Effect.provide(engine(second, { concurrency: 100 }))),
     30_000
   )
 

@@ -204,6 +204,11 @@ describe("history", () => {
     }).pipe(Effect.provide(engine())))
 
   it("defaults are those of the documentation", () => {
-    assert.deepInclude(EngineConfig.defaults, { concurrency: 100, retentionCount: 100_000, horizon: 60_000 })
+    assert.deepInclude(EngineConfig.defaults, {
+      concurrency: 1_000,
+      minConcurrency: 100,
+      retentionCount: 100_000,
+      horizon: 60_000
+    })
   })
 })

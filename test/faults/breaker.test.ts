@@ -156,7 +156,7 @@ describe("F42: a function that throws", () => {
       let isWell = false
       const { endpoint, scheduler } = yield* setUp({ bad: () => isWell ? ok() : threw("DatabaseDown") }, {
         settings: {
-          classify: (_functionName, result) =>
+          classify: (result) =>
             result instanceof InvocationError && result.errorType === "DatabaseDown" ? "failure" : "success"
         }
       })

@@ -164,10 +164,12 @@ const repository = (change: ServeOptions["store"]): Layer.Layer<TaskRepository> 
     ? MemoryTaskRepository.layer
     : Layer.effect(TaskRepository, Effect.map(TaskRepository, change)).pipe(Layer.provide(MemoryTaskRepository.layer))
 
+const plain = Layer.orDie(LambdaScheduler.layer)
+
 const scheduler = (change: ServeOptions["scheduler"]) =>
   change === undefined
-    ? LambdaScheduler.layer
-    : Layer.effect(LambdaScheduler, Effect.map(LambdaScheduler, change)).pipe(Layer.provide(LambdaScheduler.layer))
+    ? plain
+    : Layer.effect(LambdaScheduler, Effect.map(LambdaScheduler, change)).pipe(Layer.provide(plain))
 
 /** Starts a server that ends with the scope. */
 export const serve = (options: ServeOptions = {}): Effect.Effect<Served, ServerError, Scope.Scope> =>
@@ -176,7 +178,6 @@ export const serve = (options: ServeOptions = {}): Effect.Effect<Served, ServerE
     Layer.provide(EngineConfig.layer({ shutdownGrace: 1_000, ...options.engine })),
     Layer.provideMerge(Layer.merge(repository(options.store), lambdaClient(options))),
     Layer.build,
-    Effect.catchTag("TaskRepositoryError", Effect.die),
     Effect.map((context) => {
       const server = Context.get(context, SchedulerServer)
       const ask: Served["ask"] = (method, path, question) => askPort(server.port, method, path, question)

@@ -8,10 +8,15 @@ export const environmentRows = environmentVariables.map(({ default: value, meani
   `| \`${name}\` | ${value} | ${meaning} |`
 )
 
+const shown = (value: unknown): string => {
+  if (typeof value === "number") return value.toLocaleString("en-US")
+  return `\`${typeof value === "function" ? value.name : JSON.stringify(value)}\``
+}
+
 export const engineHeader = "| setting | default | meaning |"
 /** Without the last column, which says what the setting's own comment says. */
 export const engineRows = Object.entries<unknown>({ ...EngineConfig.defaults }).map(([name, value]) =>
-  `| \`${name}\` | ${typeof value === "number" ? value.toLocaleString("en-US") : `\`${JSON.stringify(value)}\``} |`
+  `| \`${name}\` | ${shown(value)} |`
 )
 export const withoutMeaning = (row: string): string => row.replace(/\|[^|]*\|$/, "|")
 
