@@ -91,6 +91,6 @@ export default {
         { metric: "spread_p99", value: quantile(spread, 0.99), unit: "ms" },
         { metric: "burst_all_started", value: Math.max(...burst), unit: "ms" }
       ]
-    }).pipe(Effect.provide(storeScheduler(Lambda, { concurrency: 5_000 })))
+    }).pipe(Effect.provide(storeScheduler(Lambda, { concurrency: 5_000, minConcurrency: 5_000 })))
   }).pipe(Effect.provide(Layer.provideMerge(Connections, Postgres)))
 } satisfies Bench

@@ -35,7 +35,7 @@ const burst = (tasks: number) =>
         { metric: `burst_${tasks}_all_started`, value: quantile(started, 1) - at, unit: "ms" },
         { metric: `burst_${tasks}_api_p99`, value: quantile(answers, 0.99), unit: "ms" }
       ]
-    }).pipe(Effect.provide(storeScheduler(Lambda, { concurrency: 1_000 })))
+    }).pipe(Effect.provide(storeScheduler(Lambda, { concurrency: 1_000, minConcurrency: 1_000 })))
   })
 
 export default {

@@ -39,7 +39,7 @@ export const drain = (tasks: number) =>
       yield* Deferred.await(done)
       while ((yield* left) > 0) yield* Effect.sleep("5 millis")
       return yield* numberOf("SELECT count(*) FROM lambda_scheduler.task_attempts WHERE outcome = 'succeeded'")
-    }).pipe(Effect.provide(storeScheduler(Lambda, { concurrency })))
+    }).pipe(Effect.provide(storeScheduler(Lambda, { concurrency, minConcurrency: concurrency })))
     const before = yield* numberOf("SELECT count(*) FROM lambda_scheduler.task_attempts")
     const [elapsed, attempts] = yield* seconds(work)
     const ended = attempts - before

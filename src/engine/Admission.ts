@@ -66,10 +66,10 @@ export const makeAdmission = (needs: {
       }
     },
     unstartable: () => {
-      const { all, functions } = caps.unstartable()
+      const held = [caps.held(), limiters.held(), breakers.held()]
       return {
-        all: all || limiters.ofAll() < Infinity,
-        functions: [...new Set([...functions, ...limiters.limited(), ...breakers.held()])]
+        all: held.some(({ all }) => all),
+        functions: [...new Set(held.flatMap(({ functions }) => [...functions]))]
       }
     }
   }

@@ -20,6 +20,7 @@ import type { AttemptResult } from "../policies/retry.ts"
 import type { Control, TaskRepository } from "../ports/TaskRepository.ts"
 import { logFailedTick } from "./Chore.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
+import type { Held } from "./Held.ts"
 
 export type BreakerStatus =
   | { readonly state: "closed" }
@@ -97,8 +98,8 @@ export interface Breakers {
     result: AttemptResult | undefined,
     now: EpochMillis
   ) => void
-  /** Functions whose breaker is not closed. */
-  readonly held: () => Iterable<string>
+  /** Functions whose breaker is not closed; `all`: nothing gets through to Lambda. */
+  readonly held: () => Held
   readonly learn: (controls: ReadonlyArray<Control>) => void
 }
 
@@ -332,7 +333,7 @@ export const makeBreakers = (needs: {
         states.size === 0 ? -Infinity : Math.max(closedUntilOf(ofAll, at), closedUntilOf(functionName, at)),
       begin,
       end,
-      held: () => states.keys(),
+      held: () => ({ all: states.has(ofAll), functions: states.keys() }),
       learn,
       api: {
         state: (functionName) =>

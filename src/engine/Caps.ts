@@ -8,6 +8,7 @@ import { shown } from "../domain/Time.ts"
 import { capOf, encodeCap, ofAll } from "../policies/caps.ts"
 import type { Control, TaskRepository } from "../ports/TaskRepository.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
+import type { Held } from "./Held.ts"
 
 /** How long what found no room waits, unless a run of this instance ends: others' ends are not told of. */
 const retryAfter: Millis = 200
@@ -52,7 +53,7 @@ export interface Caps {
   /** A run has ended. */
   readonly onRoom: (functionName: string) => void
   /** Functions that the claim must not start; `all` if none may be. */
-  readonly unstartable: () => { readonly all: boolean; readonly functions: Iterable<string> }
+  readonly held: () => Held
   /** The store's controls have been read. */
   readonly learn: (controls: ReadonlyArray<Control>) => void
 }
@@ -133,7 +134,7 @@ export const makeCaps = (needs: {
         open(functionName)
         open(ofAll)
       },
-      unstartable: () => ({ all: caps.has(ofAll), functions: caps.keys() }),
+      held: () => ({ all: caps.has(ofAll), functions: caps.keys() }),
       api: {
         set: (functionName, { concurrency }) =>
           Effect.gen(function*() {

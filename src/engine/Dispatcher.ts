@@ -163,9 +163,14 @@ export const makeDispatcher = (needs: {
       recalledAt = now
       return Effect.forEach([...deferredUntil], ([functionName, until]) => {
         if (until <= now) return Effect.sync(() => deferredUntil.delete(functionName))
-        if (!nearFuture.isShort(functionName)) return Effect.void
+        // What gets through until the next looks, lately, and more: so it soon gets as fast as can be.
+        const limit = Math.min(
+          batchOfDeferred,
+          Math.max(batchOfOthers, Math.ceil(4 * fairness / Math.max(pace(functionName, now), shortestStep / 10)))
+        )
+        if (!nearFuture.isShort(functionName, limit / 2)) return Effect.void
         return Effect.map(
-          repository.recall({ functionName, now, limit: batchOfOthers }),
+          repository.recall({ functionName, now, limit }),
           (recalled) => {
             if (recalled === 0) deferredUntil.delete(functionName)
           }

@@ -9,6 +9,7 @@ import type { Limiter, LimiterOptions } from "../policies/limiter.ts"
 import { CallCounter, called, initialLimiter, opensAt, succeeded, throttled } from "../policies/limiter.ts"
 import type { AttemptResult } from "../policies/retry.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
+import type { Held } from "./Held.ts"
 
 /** What has been learned of a limit; `undefined`: nothing is held back. */
 export interface LearnedLimit {
@@ -23,8 +24,8 @@ export interface Limiters {
   readonly closedUntil: (functionName: string, now: EpochMillis) => EpochMillis
   /** How many calls there may be of all functions together. */
   readonly ofAll: () => number
-  /** Functions that are held back. */
-  readonly limited: () => Iterable<string>
+  /** Functions that are held back; `all`: every function is. */
+  readonly held: () => Held
   /** A call is about to be made. */
   readonly begin: (functionName: string, now: EpochMillis) => void
   /**
@@ -63,7 +64,7 @@ export const makeLimiters = (
 ): Effect.Effect<Limiters, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => make(options, onOpen)),
-    (limiters) => Effect.sync(() => engineMetrics.limitedFunctions(-[...limiters.limited()].length))
+    (limiters) => Effect.sync(() => engineMetrics.limitedFunctions(-[...limiters.held().functions].length))
   )
 
 const make = (options: LimiterOptions, onOpen: () => void): Limiters => {
@@ -128,7 +129,7 @@ const make = (options: LimiterOptions, onOpen: () => void): Limiters => {
       return known === undefined ? ofAccount : Math.max(ofAccount, closedUntil(known, now))
     },
     ofAll: () => account.limiter.concurrency?.limit ?? Infinity,
-    limited: () => limited,
+    held: () => ({ all: isLimited(account.limiter), functions: limited }),
     begin: (name, now) => {
       begin(account, now)
       begin(countedOf(name), now)

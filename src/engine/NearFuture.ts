@@ -32,8 +32,8 @@ export interface NearFuture {
   readonly slots: () => number
   /** Functions that may start nothing now, and hold enough here to go on with. */
   readonly full: () => ReadonlyArray<string>
-  /** Whether hardly anything of a function waits here, and one more of it may start now. */
-  readonly isShort: (functionName: string) => boolean
+  /** Whether of a function less than this waits here, and one more of it may start now. */
+  readonly isShort: (functionName: string, enough: number) => boolean
   /** Functions that have about as many slots as they should have, or more; and how many Tasks of all others wait here. */
   readonly served: () => { readonly functions: ReadonlyArray<string>; readonly othersWaiting: number }
   /** Something that the gate has closed may be open again. */
@@ -278,10 +278,10 @@ export const makeNearFuture = (needs: {
         const now = clock.unsafeCurrentTimeMillis()
         return names((lane) => lane.waiting >= heldWhileBlocked && gate.opensAt(lane.name, lane.running, now) > now)
       },
-      isShort: (functionName) => {
+      isShort: (functionName, enough) => {
         const lane = lanes.get(functionName)
         const now = clock.unsafeCurrentTimeMillis()
-        return (lane?.waiting ?? 0) < heldWhileBlocked / 2 &&
+        return (lane?.waiting ?? 0) < enough &&
           gate.opensAt(functionName, lane?.running ?? 0, now) <= now
       },
       served: () => {

@@ -30,7 +30,7 @@ type DomainError =
 /** The problems that an error can become. */
 export type ProblemFor<E> = E extends Problem ? E
   : E extends InvalidInput ? ProblemOf<400> | ProblemOf<413>
-  : E extends DeploymentError ? ProblemOf<409> | ProblemOf<502>
+  : E extends DeploymentError ? ProblemOf<409> | ProblemOf<413> | ProblemOf<502> | ProblemOf<503>
   : E extends IdempotencyConflict | TaskFinished | TaskNotFailed | RedriveConflict ? ProblemOf<409>
   : E extends TaskNotFound | TaskScheduleNotFound ? ProblemOf<404>
   : E extends SchedulerClosed | TaskRepositoryError ? ProblemOf<503>
@@ -50,14 +50,20 @@ const inputProblem = (error: InvalidInput) => {
 }
 
 // The message as it is: it is made to be acted on, and callers match on it.
-const deploymentProblem = (error: DeploymentError) =>
-  error.reason === "NotOwned"
-    ? problem(409, "DEPLOYMENT_NOT_OWNED", error.message)
-    : problem(
-      502,
-      error.reason === "Failed" ? "DEPLOYMENT_FAILED" : `DEPLOYMENT_${upperSnake(error.reason)}`,
-      error.message
-    )
+const deploymentProblem = ({ message, reason }: DeploymentError) => {
+  const code = `DEPLOYMENT_${upperSnake(reason)}`
+  switch (reason) {
+    case "NotOwned":
+    case "Conflict":
+      return problem(409, code, message)
+    case "CodeTooLarge":
+      return problem(413, code, message)
+    case "StorageExceeded":
+      return problem(503, code, message)
+    default:
+      return problem(502, code, message)
+  }
+}
 
 const toProblem = (error: DomainError) => {
   switch (error._tag) {

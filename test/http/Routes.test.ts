@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
+import type { DeploymentErrorReason } from "../../src/domain/Deployment.ts"
 import { DeploymentError } from "../../src/domain/Deployment.ts"
 import { inline } from "../../src/domain/LambdaFunction.ts"
 import { defaultRetryPolicy } from "../../src/domain/RetryPolicy.ts"
@@ -166,6 +167,19 @@ describe("POST /schedule", () => {
       }
       expect((yield* get("/list")).body).toEqual([])
       expect((yield* get("/status/hello")).status).toBe(404)
+    }))
+
+  it.scopedLive.each<[reason: DeploymentErrorReason, status: number, code: string]>([
+    ["Conflict", 409, "DEPLOYMENT_CONFLICT"],
+    ["CodeTooLarge", 413, "DEPLOYMENT_CODE_TOO_LARGE"],
+    ["StorageExceeded", 503, "DEPLOYMENT_STORAGE_EXCEEDED"],
+    ["Failed", 502, "DEPLOYMENT_FAILED"]
+  ])("a deployment that fails by %s is a %i", ([reason, ...refusal]) =>
+    Effect.gen(function*() {
+      const { post } = yield* serve({
+        deploymentError: new DeploymentError({ reason, functionName: "hello", message: "As Lambda says" })
+      })
+      expect((yield* post("/schedule", { name: "hello" })).refusal).toEqual(refusal)
     }))
 
   it.scopedLive("a name of somebody else's function is a 409, and that function is left alone", () =>

@@ -30,8 +30,8 @@ export const lambda = (handler) =>
       })
   })
 
-/** In the other tests the defaults, a concurrency of 100 and 3 attempts among them. */
-const settings = { drain: { concurrency: 2000 } }
+/** In the other tests the defaults, 100 slots at first and 3 attempts among them. */
+const settings = { drain: { concurrency: 2000, minConcurrency: 2000 } }
 
 /** Jobs that are due before anybody works wait a day from now, so that nobody works on them: `settled` makes them due. */
 const held = 86_400_000
