@@ -99,9 +99,15 @@ const skewedClock = (millis: number): Clock.Clock => {
   }
 }
 
+/** The endpoint throttles and breaks off by chance: what is held back for that would be late, and late is looked for. */
+const nothingHeldBack: Partial<EngineSettings> = {
+  breaker: { ...EngineConfig.defaults.breaker, minimumCalls: Infinity },
+  limiter: { least: 1, most: 0 }
+}
+
 const Live = LambdaScheduler.layer.pipe(
   Layer.provide(Layer.merge(Repository, Client)),
-  Layer.provide(EngineConfig.layer(settings.engine as Partial<EngineSettings>)),
+  Layer.provide(EngineConfig.layer({ ...nothingHeldBack, ...settings.engine as Partial<EngineSettings> })),
   Layer.provide(Layer.setClock(skewedClock(settings.clockSkew)))
 )
 
