@@ -142,7 +142,7 @@ export const makeBreakers = (needs: {
     /** Changes that the store has not answered yet: what it told before may be older than this instance's view. */
     const underWay = new Map<string, number>()
 
-    /** This instance's view; answers whether it is another. */
+    /** This instance's view from now on. */
     const see = (name: string, state: BreakerState): void => {
       const at = now()
       const before = states.get(name)

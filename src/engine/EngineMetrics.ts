@@ -50,6 +50,12 @@ const descriptions = described({
     label: { name: "limit", values: throttles },
     meaning: "Calls that Lambda throttled, by the limit they ran into"
   },
+  lambda_scheduler_learned_limit: {
+    type: "gauge",
+    label: { name: "limit", values: throttles },
+    meaning:
+      "How many calls at once, or a second, Lambda has been seen to take, of all functions that are held back; 0: none is"
+  },
   lambda_scheduler_limited_functions: {
     type: "gauge",
     meaning: "Functions whose calls are held back, because Lambda has throttled some"
@@ -144,6 +150,7 @@ const attempts = registerBy(counterOf("lambda_scheduler_attempts_total"), "outco
 const deadLetters = register(counterOf("lambda_scheduler_dead_letters_total"))
 const retries = register(counterOf("lambda_scheduler_retries_total"))
 const throttledCalls = registerBy(counterOf("lambda_scheduler_throttles_total"), "limit", throttles)
+const learnedLimits = registerBy(gaugeOf("lambda_scheduler_learned_limit"), "limit", throttles)
 const limitedFunctions = register(gaugeOf("lambda_scheduler_limited_functions"))
 const breakers = registerBy(gaugeOf("lambda_scheduler_breakers"), "state", ["open", "half-open"] as const)
 const breakerTransitions = registerBy(
@@ -165,6 +172,9 @@ const failedCalls = register(counterOf("lambda_scheduler_store_errors_total"))
 
 const untagged: ReadonlyArray<never> = []
 
+const throttleOf = (isAccountWide: boolean, kind: "concurrency" | "rate"): Throttle =>
+  `${isAccountWide ? "account" : "function"}_${kind}`
+
 /**
  * Updates the metrics; each call costs less than 0.1 microseconds.
  *
@@ -176,10 +186,11 @@ export const engineMetrics = {
   lateness: (late: Millis): void => latenessSeconds.unsafeUpdate(late > 0 ? late / 1_000 : 0, untagged),
   attemptEnded: (outcome: AttemptOutcome): void => attempts[outcome].unsafeUpdate(1, untagged),
   retry: (): void => retries.unsafeUpdate(1, untagged),
-  throttled: (isAccountWide: boolean, kind: "concurrency" | "rate"): void => {
-    const throttle: Throttle = `${isAccountWide ? "account" : "function"}_${kind}`
-    throttledCalls[throttle].unsafeUpdate(1, untagged)
-  },
+  throttled: (isAccountWide: boolean, kind: "concurrency" | "rate"): void =>
+    throttledCalls[throttleOf(isAccountWide, kind)].unsafeUpdate(1, untagged),
+  /** By how much a limit that was learned has changed. */
+  learnedLimit: (isAccountWide: boolean, kind: "concurrency" | "rate", change: number): void =>
+    learnedLimits[throttleOf(isAccountWide, kind)].unsafeModify(change, untagged),
   /** By how much the number of functions that are held back has changed. */
   limitedFunctions: (change: number): void => limitedFunctions.unsafeModify(change, untagged),
   breakers: (state: Exclude<BreakerStateName, "closed">, change: number): void =>

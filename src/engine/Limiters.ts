@@ -40,6 +40,8 @@ export interface Limiters {
     result: AttemptResult | undefined,
     now: EpochMillis
   ) => void
+  /** Nothing has been learned any more. */
+  readonly forget: () => void
   /** What has been learned, by function; under the empty name of the account. */
   readonly learned: () => ReadonlyMap<string, LearnedLimit>
 }
@@ -64,7 +66,7 @@ export const makeLimiters = (
 ): Effect.Effect<Limiters, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => make(options, onOpen)),
-    (limiters) => Effect.sync(() => engineMetrics.limitedFunctions(-[...limiters.held().functions].length))
+    (limiters) => Effect.sync(limiters.forget)
   )
 
 const make = (options: LimiterOptions, onOpen: () => void): Limiters => {
@@ -83,8 +85,9 @@ const make = (options: LimiterOptions, onOpen: () => void): Limiters => {
     const known = functions.get(name)
     if (known !== undefined) return known
     if (functions.size >= most) {
-      for (const [idle, { calls }] of functions) {
-        if (calls.inFlight > 0) continue
+      for (const [idle, counted] of functions) {
+        if (counted.calls.inFlight > 0) continue
+        learn(counted, initialLimiter)
         functions.delete(idle)
         noteLimited(idle, false)
       }
@@ -96,6 +99,15 @@ const make = (options: LimiterOptions, onOpen: () => void): Limiters => {
 
   const closedUntil = ({ calls, limiter }: Counted, now: EpochMillis): EpochMillis =>
     limiter === initialLimiter ? -Infinity : opensAt(limiter, calls.at(now), now)
+
+  /** What has been learned is another now: the metrics are told by how much. */
+  const learn = (counted: Counted, limiter: Limiter) => {
+    for (const kind of ["concurrency", "rate"] as const) {
+      const change = (limiter[kind]?.limit ?? 0) - (counted.limiter[kind]?.limit ?? 0)
+      if (change !== 0) engineMetrics.learnedLimit(counted === account, kind, change)
+    }
+    counted.limiter = limiter
+  }
 
   const begin = (counted: Counted, now: EpochMillis) => {
     counted.calls.begin(now)
@@ -114,9 +126,9 @@ const make = (options: LimiterOptions, onOpen: () => void): Limiters => {
     if (throttle !== undefined) {
       const kind = throttle.throttle ?? "concurrency"
       const retryAfter = Math.max(0, throttle.retryAfter ?? 0) || 0
-      counted.limiter = throttled(counted.limiter, { kind, retryAfter }, calls, now, options)
+      learn(counted, throttled(counted.limiter, { kind, retryAfter }, calls, now, options))
     } else if (counted.limiter !== initialLimiter && classifyInvocation(result) === "success") {
-      counted.limiter = succeeded(counted.limiter, calls, now, options)
+      learn(counted, succeeded(counted.limiter, calls, now, options))
     }
   }
 
@@ -144,6 +156,13 @@ const make = (options: LimiterOptions, onOpen: () => void): Limiters => {
       end(counted, begunAt, throttle === undefined ? result : undefined, isAccountWide ? undefined : throttle, now)
       noteLimited(name, isLimited(counted.limiter))
       if (isHeldBack(name)) onOpen()
+    },
+    forget: () => {
+      learn(account, initialLimiter)
+      for (const [name, counted] of functions) {
+        learn(counted, initialLimiter)
+        noteLimited(name, false)
+      }
     },
     learned: () => {
       const learnedOf = ({ limiter }: Counted): LearnedLimit => ({
