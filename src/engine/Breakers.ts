@@ -210,7 +210,7 @@ export const makeBreakers = (needs: {
       askedAt.set(name, at)
       later(
         name,
-        Effect.flatMap(
+        Effect.map(
           change(name, (state) => {
             const asked = askToProbe(state, now(), options)
             return { state: asked.state, answer: asked.probe }
@@ -218,7 +218,6 @@ export const makeBreakers = (needs: {
           (probe) => {
             if (probe !== undefined) granted.set(name, probe)
             onOpen()
-            return Effect.void
           }
         )
       )

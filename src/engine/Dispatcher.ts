@@ -164,10 +164,9 @@ export const makeDispatcher = (needs: {
       return Effect.forEach([...deferredUntil], ([functionName, until]) => {
         if (until <= now) return Effect.sync(() => deferredUntil.delete(functionName))
         // What gets through until the next looks, lately, and more: so it soon gets as fast as can be.
-        const limit = Math.min(
-          batchOfDeferred,
-          Math.max(batchOfOthers, Math.ceil(4 * fairness / Math.max(pace(functionName, now), shortestStep / 10)))
-        )
+        const lately = pace(functionName, now)
+        const more = lately > 0 ? Math.ceil(4 * fairness / lately) : 0
+        const limit = Math.min(batchOfDeferred, Math.max(batchOfOthers, more))
         if (!nearFuture.isShort(functionName, limit / 2)) return Effect.void
         return Effect.map(
           repository.recall({ functionName, now, limit }),

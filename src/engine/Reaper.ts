@@ -15,7 +15,6 @@ import { chore } from "./Chore.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
 import type { Leases } from "./Leases.ts"
-import type { NearFuture } from "./NearFuture.ts"
 
 export interface Reaper {
   readonly onHeartbeat: (heartbeat: Heartbeat, asked: { readonly sentAt: number; readonly wasAway: boolean }) => void
@@ -98,24 +97,6 @@ export const makeReaper = (needs: {
       }
     }
   })
-
-/**
- * Every so often: what runs here and has been cancelled by another instance. Hints tell of that at once, but may get lost.
- */
-export const makeCancelWatch = (needs: {
-  readonly repository: Context.Tag.Service<TaskRepository>
-  readonly config: EngineSettings
-  readonly nearFuture: Pick<NearFuture, "busy" | "runningIds" | "interrupt">
-}): Effect.Effect<void, never, Scope.Scope> => {
-  const { config, nearFuture, repository } = needs
-  const look = Effect.suspend(() => {
-    const ids = nearFuture.runningIds()
-    return ids.length === 0 ? Effect.void : Effect.flatMap(repository.cancelledOf(ids), nearFuture.interrupt)
-  })
-  // While nothing runs nothing wakes.
-  const next = Effect.zipRight(nearFuture.busy, Effect.delay(look, config.cancelPollInterval))
-  return chore("cancel", next, Schedule.forever)
-}
 
 /**
  * Every so often: what this instance owns in the store and does not know of. One look is not enough, because a claim may

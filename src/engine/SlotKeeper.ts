@@ -3,7 +3,7 @@ import type { Clock, Scope } from "effect"
 import { Duration, Effect, Runtime } from "effect"
 import type { Millis } from "../domain/Time.ts"
 import { monotonic } from "../domain/Time.ts"
-import type { SlotsOptions } from "../policies/slots.ts"
+import type { Slots, SlotsOptions } from "../policies/slots.ts"
 import { nextSlots } from "../policies/slots.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
 
@@ -31,7 +31,7 @@ export const makeSlotKeeper = (needs: {
     const { clock, onMore, options, running } = needs
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const scope = yield* Effect.scope
-    let slots = { count: options.least, idleSince: undefined as number | undefined }
+    let slots: Slots = { count: options.least, idleSince: undefined }
     let isCrowded = false
     let isLooking = false
     engineMetrics.slots(slots.count, options.most)

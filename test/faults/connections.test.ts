@@ -21,6 +21,18 @@ const nobodysPort = Effect.map(
 
 const attempts = (scheduler: Scheduler, { id }: Task) => Effect.map(scheduler.get(id), (task) => task.attempts.length)
 
+/** An attempt that may have run is recorded as such, and the next one succeeds. */
+const mayHaveRun = (scheduler: Scheduler) =>
+  Effect.gen(function*() {
+    const { id } = yield* scheduler.schedule(job, { retry: { ...atOnce, maxAttempts: 2 } })
+    const task = yield* ended(scheduler, id)
+    expect([task.status, outcomesOf(task), reasonsOf(task)[0]]).toEqual([
+      "Succeeded",
+      ["unknown", "succeeded"],
+      "NoAnswer"
+    ])
+  })
+
 describe("F43, F44: a connection that breaks once the request is here", () => {
   const breaks: ReadonlyArray<readonly [row: string, how: Broken]> = [["F43", "Reset"], ["F44", "HalfABody"]]
   for (const [row, how] of breaks) {
@@ -28,15 +40,7 @@ describe("F43, F44: a connection that breaks once the request is here", () => {
       Effect.gen(function*() {
         const endpoint = yield* scriptedEndpoint({ job: inTurn(how, ok("1")) })
         const scheduler = yield* launch(endpoint)
-        const task = yield* ended(
-          scheduler,
-          (yield* scheduler.schedule(job, { retry: { ...atOnce, maxAttempts: 2 } })).id
-        )
-        expect([task.status, outcomesOf(task), reasonsOf(task)[0]]).toEqual([
-          "Succeeded",
-          ["unknown", "succeeded"],
-          "NoAnswer"
-        ])
+        yield* mayHaveRun(scheduler)
         expect(endpoint.log.map(({ attempt }) => attempt)).toEqual([1, 2])
         yield* agreed(scheduler, endpoint)
       }))
@@ -77,15 +81,7 @@ describe("F45: no answer", () => {
       Effect.gen(function*() {
         const endpoint = yield* scriptedEndpoint({ job: inTurn(how, ok("1")) })
         const scheduler = yield* launch(endpoint, { settings: { attemptMargin: 100 } })
-        const task = yield* ended(
-          scheduler,
-          (yield* scheduler.schedule(job, { retry: { ...atOnce, maxAttempts: 2 } })).id
-        )
-        expect([task.status, outcomesOf(task), reasonsOf(task)[0]]).toEqual([
-          "Succeeded",
-          ["unknown", "succeeded"],
-          "NoAnswer"
-        ])
+        yield* mayHaveRun(scheduler)
         const [first] = endpoint.log
         yield* until("the connection is given up", Effect.sync(() => first?.closedAt), (at) => at !== undefined)
         const held = (first?.closedAt ?? 0) - (first?.at ?? 0)

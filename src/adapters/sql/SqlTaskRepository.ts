@@ -171,28 +171,27 @@ const make = (
       ))
     /** Where a caller's transaction writes: what it changes is told of by its commit, to this instance as well. */
     const joinedStore: Store = { ...store, boot: nobody }
-    const now = () =>
-      monotonic(clock)
     const startAlone = yield* group(
       "start",
       2,
       () =>
         100,
-      tellingTheWait(now, (requests) => onceMore(startTasks(store, requests)))
+      tellingTheWait(clock, (requests) =>
+        onceMore(startTasks(store, requests)))
     )
     // The fibers of schedules that are due at one instant wake by timers of their own, one after the other.
     const startFollowed = yield* group(
       "start",
       2,
       ({ mark }: StartRequest) => 100 + bytesOfSuccessor(mark.successor),
-      tellingTheWait(now, (requests) => startWithSchedules(store, requests)),
+      tellingTheWait(clock, (requests) => startWithSchedules(store, requests)),
       Effect.sleep(Duration.zero)
     )
     const startUnderCaps = yield* group(
       "start",
       1,
       ({ mark }: StartRequest) => 100 + bytesOfSuccessor(mark.successor),
-      tellingTheWait(now, (requests) => startCapped(store, requests))
+      tellingTheWait(clock, (requests) => startCapped(store, requests))
     )
     const settleAlone = yield* group("settle", 2, bytesOfEnd, (requests: ReadonlyArray<SettlingRequest>) =>
       onceMore(settleTasks(store, requests)))
@@ -302,9 +301,9 @@ const make = (
 
       claimDue: (request) => claimTasks(store, request),
 
-      start: (lease, marks, startsAt) =>
+      start: (lease, marks, now) =>
         split(
-          marks.map((mark): StartRequest => ({ owner: lease.instanceId, mark, now: startsAt, askedAt: now() })),
+          marks.map((mark): StartRequest => ({ owner: lease.instanceId, mark, now, askedAt: monotonic(clock) })),
           isCapped,
           startUnderCaps,
           (uncapped) => split(uncapped, startsAlone, startAlone, startFollowed)

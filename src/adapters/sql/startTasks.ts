@@ -1,11 +1,13 @@
 /** Start marks of one-shots and of retries, which no schedule has a say in: many callers, one statement. */
 import type { SqlError } from "@effect/sql/SqlError"
+import type { Clock } from "effect"
 import { Effect } from "effect"
 import type { InstanceId, TaskId } from "../../domain/Ids.ts"
 import type { RunningTask } from "../../domain/Task.ts"
 import { isExpired } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
+import { monotonic } from "../../domain/Time.ts"
 import type { ClaimedTask, StartMark, StartVerdict } from "../../ports/TaskRepository.ts"
 import { plain } from "./arrays.ts"
 import type { Store } from "./Store.ts"
@@ -24,12 +26,12 @@ export interface StartRequest {
  * be confirmed.
  */
 export const tellingTheWait = (
-  clock: () => number,
+  clock: Clock.Clock,
   commit: (requests: ReadonlyArray<StartRequest>) => Effect.Effect<ReadonlyArray<StartVerdict>, SqlError>
 ) =>
 (requests: ReadonlyArray<StartRequest>): Effect.Effect<ReadonlyArray<StartVerdict>, SqlError> =>
   Effect.suspend(() => {
-    const sentAt = clock()
+    const sentAt = monotonic(clock)
     return Effect.map(commit(requests), (verdicts) =>
       verdicts.map((verdict, index) => {
         const waited = Math.floor(sentAt - (requests[index] as StartRequest).askedAt)
