@@ -9,8 +9,8 @@ import {
   askToProbe,
   breakerAt,
   CallWindow,
+  classifyWay,
   encodeBreaker,
-  isOnTheWay,
   parseBreaker,
   probed,
   trip
@@ -277,12 +277,7 @@ export const makeBreakers = (needs: {
       result instanceof InvocationError ? `${result.reason}: ${result.message}`.slice(0, 300) : "It has failed"
 
     const end: Breakers["end"] = (functionName, { begunAt, probes }, result, at) => {
-      // Whoever was answered, with whatever, has got through to Lambda.
-      const way: CallVerdict = isOnTheWay(result)
-        ? "failure"
-        : result instanceof InvocationError || typeof result === "object"
-        ? "success"
-        : "ignored"
+      const way = classifyWay(result)
       const ofFunction = result === undefined || way === "failure" ? "ignored" : classify(result, functionName)
       for (const [name, probe] of probes) {
         probeEnded(name, probe, name === ofAll && functionName !== ofAll ? way : ofFunction, at)

@@ -48,8 +48,15 @@ const failures: ReadonlySet<InvocationErrorReason> = new Set(["ServiceError", "N
 /** These concern every function alike: nothing gets as far as one of them. */
 const onTheWay: ReadonlySet<InvocationErrorReason> = new Set(["Unreachable", "MissingCredentials"])
 
-/** Whether a failure is of the way to the service, the same for all functions. */
-export const isOnTheWay = (result: unknown): boolean => result instanceof InvocationError && onTheWay.has(result.reason)
+/**
+ * What a call says of the way to the service, the same for all functions: whoever was answered, with whatever, has got
+ * through; what was not sent for another reason, or not answered, says nothing.
+ */
+export const classifyWay = (result: unknown): CallVerdict => {
+  if (!(result instanceof InvocationError)) return typeof result === "object" ? "success" : "ignored"
+  if (onTheWay.has(result.reason)) return "failure"
+  return result.outcome === "notSent" || result.outcome === "unknown" ? "ignored" : "success"
+}
 
 /**
  * What a function's breaker makes of an invocation: failures of the service and timeouts count, the caller's own (HTTP 4xx)

@@ -9,9 +9,9 @@ import {
   breakerAt,
   CallWindow,
   classifyInvocation,
+  classifyWay,
   defaultBreakerOptions,
   encodeBreaker,
-  isOnTheWay,
   parseBreaker,
   probed,
   trip
@@ -56,14 +56,16 @@ describe("what a call says of its function", () => {
   for (const [reason, verdict] of Object.entries(said) as Array<[InvocationErrorReason, CallVerdict]>) {
     it(`${reason}: ${verdict}`, () => {
       expect(classifyInvocation(failed(reason))).toBe(verdict)
-      expect(isOnTheWay(failed(reason))).toBe(reason === "Unreachable" || reason === "MissingCredentials")
+      expect(classifyWay(failed(reason)) === "failure").toBe(
+        reason === "Unreachable" || reason === "MissingCredentials"
+      )
     })
   }
 
   it("an answer is a success; what was interrupted or not made says nothing", () => {
     expect(classifyInvocation({ body: { text: "1", encoding: "utf8" } })).toBe("success")
     for (const result of ["Interrupted", "OwnerLost", undefined]) {
-      expect([classifyInvocation(result), isOnTheWay(result)]).toEqual(["ignored", false])
+      expect([classifyInvocation(result), classifyWay(result)]).toEqual(["ignored", "ignored"])
     }
   })
 })
@@ -319,6 +321,29 @@ describe("the state that instances share (I31)", () => {
       "of an earlier opening"
     ]
     for (const what of must) expect([what, (seen.get(what) ?? 0) > 50]).toEqual([what, true])
+  })
+})
+
+describe("what a call says of the way to Lambda", () => {
+  it.each<[reason: InvocationErrorReason, verdict: CallVerdict]>([
+    ["Unreachable", "failure"],
+    ["MissingCredentials", "failure"],
+    // Nothing was sent, or nothing came back: it tells nothing of the way.
+    ["TooLate", "ignored"],
+    ["MissingRegion", "ignored"],
+    ["NoAnswer", "ignored"],
+    // Whatever was answered, it got through.
+    ["ServiceError", "success"],
+    ["Throttled", "success"],
+    ["NotFound", "success"],
+    ["FunctionError", "success"]
+  ])("%s: %s", (reason, verdict) => {
+    expect(classifyWay(new InvocationError({ reason, message: "" }))).toBe(verdict)
+  })
+
+  it("a result got through; a call that was not made, or was interrupted, says nothing", () => {
+    const result = { body: { text: "", encoding: "utf8" }, requestId: "", executedVersion: "", logTail: "" } as const
+    expect([result, undefined, "Interrupted"].map(classifyWay)).toEqual(["success", "ignored", "ignored"])
   })
 })
 
