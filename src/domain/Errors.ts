@@ -54,6 +54,7 @@ export const InvalidInputReason = Schema.Literal(
   "ZipInvalid",
   "ZipSymlink",
   "ZipTooLarge",
+  "BackfillTooLarge",
   "Unsupported"
 )
 export type InvalidInputReason = typeof InvalidInputReason.Type
@@ -84,6 +85,39 @@ export class TaskScheduleNotFound extends Schema.TaggedError<TaskScheduleNotFoun
 }) {
   override get message(): string {
     return `No TaskSchedule has the id ${this.id}.`
+  }
+}
+
+/** No backfill has this id. */
+export class BackfillNotFound extends Schema.TaggedError<BackfillNotFound>()("BackfillNotFound", {
+  id: Schema.String
+}) {
+  override get message(): string {
+    return `No backfill has the id ${this.id}.`
+  }
+}
+
+/** The schedule has ended: it cannot be changed, paused or run any more. Nothing was stored. */
+export class TaskScheduleEnded extends Schema.TaggedError<TaskScheduleEnded>()("TaskScheduleEnded", {
+  id: Schema.String,
+  status: Schema.Literal("Completed", "Cancelled")
+}) {
+  override get message(): string {
+    return `TaskSchedule ${this.id} is ${this.status}: there is nothing left of it to be changed or run. Create another one.`
+  }
+}
+
+/** Somebody else has changed the schedule since it was read. Nothing was stored: read it again, and decide anew. */
+export class RevisionConflict extends Schema.TaggedError<RevisionConflict>()("RevisionConflict", {
+  id: Schema.String,
+  /** The revision that the change was made for. */
+  expected: Schema.Int,
+  /** The one that the schedule has. */
+  actual: Schema.Int
+}) {
+  override get message(): string {
+    return `TaskSchedule ${this.id} is at revision ${this.actual}, and the change was made for revision ${this.expected}. ` +
+      "Read it again, and decide anew."
   }
 }
 

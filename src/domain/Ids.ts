@@ -7,6 +7,9 @@ export type TaskId = typeof TaskId.Type
 export const TaskScheduleId = Schema.UUID.pipe(Schema.brand("TaskScheduleId"))
 export type TaskScheduleId = typeof TaskScheduleId.Type
 
+export const BackfillId = Schema.UUID.pipe(Schema.brand("BackfillId"))
+export type BackfillId = typeof BackfillId.Type
+
 /** One boot of one process. */
 export const InstanceId = Schema.UUID.pipe(Schema.brand("InstanceId"))
 export type InstanceId = typeof InstanceId.Type

@@ -140,19 +140,28 @@ export const countBetween = (rule: AnchoredRule, after: EpochMillis, upTo: Epoch
 }
 
 /**
- * The latest occurrence up to an instant.
+ * The latest occurrence up to an instant, or the one so many before it.
  *
  * @param known an occurrence that is not later than it
+ * @param nth 1 is the latest, 2 the one before, ...; there must be as many from `known` on
+ *
+ * @example
+ * latestUpTo({ _tag: "Fixed", v: 1, interval: 10, anchor: 0 }, 0, 45, 3) // 20
  */
-export const latestUpTo = (rule: AnchoredRule, known: EpochMillis, upTo: EpochMillis): EpochMillis => {
+export const latestUpTo = (rule: AnchoredRule, known: EpochMillis, upTo: EpochMillis, nth: number = 1): EpochMillis => {
   const end = Math.min(upTo, rule.until ?? Infinity)
-  if (rule._tag === "Fixed") return rule.anchor + Math.floor((end - rule.anchor) / rule.interval) * rule.interval
+  if (rule._tag === "Fixed") {
+    return rule.anchor + (Math.floor((end - rule.anchor) / rule.interval) - nth + 1) * rule.interval
+  }
   const zoned = zonedOf(rule)
   const last = Math.floor(end / second)
-  const isBefore = (at: number) => (nextOf(zoned, at) ?? Infinity) <= last
-  // `next` never goes back, so the last instant whose next occurrence is still in time can be bracketed and bisected.
+  // Only one: whether there is a next is cheaper to know than how many there are.
+  const isBefore = nth === 1
+    ? (at: number) => (nextOf(zoned, at) ?? Infinity) <= last
+    : (at: number) => countOf(zoned, at, last) >= nth
+  // Neither ever goes back, so the last instant after which there are as many can be bracketed and bisected.
   let [low, high] = [Math.floor(known / second) - 1, last]
-  for (let back = 1; last - back > low; back *= 2) {
+  for (let back = nth; last - back > low; back *= 2) {
     if (isBefore(last - back)) {
       low = last - back
       break

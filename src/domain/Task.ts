@@ -1,6 +1,7 @@
 /** A Task: one thing to do once. Invoke one function with one payload, due at one instant. */
 import type { InstanceId, TaskId, TaskScheduleId } from "./Ids.ts"
 import type { AttemptOutcome, InvocationBody, InvocationErrorReason } from "./Invocation.ts"
+import type { Overlap } from "./Overlap.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 import type { EpochMillis, Millis } from "./Time.ts"
 
@@ -48,8 +49,23 @@ export interface TaskFailure {
   readonly message: string
 }
 
-/** Why an occurrence did not run. */
-export type SkipReason = "overlap"
+/**
+ * Why an occurrence did not run: another one was under way, and none waits or no more may (`overlap`); its schedule was
+ * paused (`paused`); a later one ran for it, or it was too late by a rule that makes up for nothing (`catchUp`); it was
+ * later than it may be (`window`); more were missed than are made up for (`cap`).
+ */
+export type SkipReason = "overlap" | "paused" | "catchUp" | "window" | "cap"
+
+/** Occurrences of a schedule, one after the other, of which one record tells. */
+export interface SkippedRange {
+  /** The first is that of the record itself. */
+  readonly count: number
+  /** The nominal instant of the last. */
+  readonly last: EpochMillis
+}
+
+/** Who or what cancelled a Task: itself, its schedule, its function or name, its backfill, or a later occurrence. */
+export type CancelCause = "task" | "schedule" | "function" | "name" | "backfill" | "overlap"
 
 /** What every Task has, whatever its state. */
 export interface TaskFields {
@@ -65,8 +81,10 @@ export interface TaskFields {
   readonly priority: number
   /** The schedule that made it; absent for a one-shot. */
   readonly scheduleId: TaskScheduleId | undefined
-  /** What made the occurrence: `schedule`, later also `manual:<id>` or `backfill:<id>`; absent for a one-shot. */
+  /** What made the occurrence: `schedule`, `manual:<id>` or `backfill:<id>`; absent for a one-shot. */
   readonly origin: string | undefined
+  /** What holds for this occurrence instead of its schedule's; absent: its schedule's. */
+  readonly overlap: Overlap | undefined
   /** The dead letter that this Task repeats. */
   readonly redriveOf: TaskId | undefined
   readonly createdAt: EpochMillis
@@ -108,11 +126,16 @@ export interface FailedTask extends TaskFields {
 export interface CancelledTask extends TaskFields {
   readonly status: "Cancelled"
   readonly finishedAt: EpochMillis
+  readonly cancelledBy: CancelCause
 }
 export interface SkippedTask extends TaskFields {
   readonly status: "Skipped"
   readonly finishedAt: EpochMillis
   readonly skipped: SkipReason
+  /** Given where the record stands for more than its own occurrence. */
+  readonly range: SkippedRange | undefined
+  /** By whom and why, where somebody has said so. */
+  readonly note: string | undefined
 }
 
 export type LiveTask = ScheduledTask | RunningTask
@@ -170,6 +193,13 @@ export const spentAttempts = (task: Task): number => {
   for (const attempt of task.attempts) if (attempt.ended === undefined || isSpent(attempt.ended.outcome)) spent++
   return spent
 }
+
+/** Made by its schedule's rule, and not asked for by hand. */
+export const isByRule = (task: Pick<TaskFields, "origin">): boolean => task.origin === "schedule"
+
+/** What an occurrence waits for, or is skipped or cancelled for: those of one backfill, or all others of its schedule. */
+export const laneOf = ({ origin }: Pick<TaskFields, "origin">): string =>
+  origin?.startsWith("backfill:") === true ? origin : "schedule"
 
 /** What the function sees as the key of this piece of work, the same for every attempt. */
 export const idempotencyKey = (task: Task): string =>

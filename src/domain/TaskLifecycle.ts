@@ -7,6 +7,7 @@ import type { InvocationBody } from "./Invocation.ts"
 import type {
   Attempt,
   AttemptEnd,
+  CancelCause,
   CancelledTask,
   FailedTask,
   FinishedTask,
@@ -15,7 +16,6 @@ import type {
   RunningTask,
   ScheduledTask,
   SkippedTask,
-  SkipReason,
   Task,
   TaskFailure,
   TaskFields,
@@ -64,6 +64,7 @@ const fieldsOf = (task: Task): TaskFields => ({
   priority: task.priority,
   scheduleId: task.scheduleId,
   origin: task.origin,
+  overlap: task.overlap,
   redriveOf: task.redriveOf,
   createdAt: task.createdAt,
   nominalAt: task.nominalAt,
@@ -114,18 +115,21 @@ export const start = (task: Task, owner: InstanceId, token: number, now: EpochMi
     }
     : undefined
 
+/** Why an occurrence does not run. */
+export type Skip = Pick<SkippedTask, "skipped" | "range" | "note">
+
 /** An occurrence does not run, by a policy. */
 export const skip = (
   task: Task,
   owner: InstanceId,
   token: number,
-  skipped: SkipReason,
+  why: Skip,
   now: EpochMillis
 ): SkippedTask | undefined =>
   task.status === "Scheduled" && task.owner === owner && task.token === token
     ? become(task, {
       status: "Skipped",
-      skipped,
+      ...why,
       finishedAt: notBefore(task.attempts, now),
       owner: undefined,
       token: task.token + 1
@@ -188,10 +192,11 @@ export const settle = (
 }
 
 /** Cancels; an attempt that runs is ended as `unknown`, because a plain invocation runs on. */
-export const cancel = (task: Task, now: EpochMillis): CancelledTask | undefined =>
+export const cancel = (task: Task, cancelledBy: CancelCause, now: EpochMillis): CancelledTask | undefined =>
   task.status === "Scheduled" || task.status === "Running"
     ? become(task, {
       status: "Cancelled",
+      cancelledBy,
       owner: undefined,
       token: task.token + 1,
       finishedAt: notBefore(task.attempts, now),
@@ -232,6 +237,7 @@ export const redrive = (
     payload: as.payload ?? dead.payload,
     scheduleId: undefined,
     origin: undefined,
+    overlap: undefined,
     redriveOf: dead.id,
     createdAt: as.now,
     nominalAt: as.now,

@@ -1,9 +1,14 @@
 /** The rule that makes Tasks again and again. Each occurrence is an ordinary Task. */
+import type { CatchUp } from "./CatchUp.ts"
 import type { TaskId, TaskScheduleId } from "./Ids.ts"
+import type { Overlap } from "./Overlap.ts"
+import type { Pause } from "./Pause.ts"
+import { inForce } from "./Pause.ts"
 import type { Recurrence } from "./Recurrence.ts"
-import { countBetween, dueAtOf, latestUpTo, nextAfter } from "./Recurrence.ts"
+import { dueAtOf, nextAfter } from "./Recurrence.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
-import type { FunctionTarget, ScheduledTask } from "./Task.ts"
+import type { FunctionTarget, ScheduledTask, SkippedTask } from "./Task.ts"
+import type { Skip } from "./TaskLifecycle.ts"
 import type { EpochMillis } from "./Time.ts"
 import { farthest } from "./Time.ts"
 
@@ -22,6 +27,12 @@ export interface TaskSchedule {
   /** Of its occurrences: -100 to 100. */
   readonly priority: number
   readonly recurrence: Recurrence
+  /** What becomes of an occurrence that is due while another one is under way. */
+  readonly overlap: Overlap
+  /** What becomes of occurrences whose instants passed while nobody could start them. */
+  readonly catchUp: CatchUp
+  /** After how many failures in a row it is paused; absent: it never is by itself. */
+  readonly pauseAfterFailures: number | undefined
   /** How many occurrences may be started; absent: without end. */
   readonly maxRuns: number | undefined
   readonly createdAt: EpochMillis
@@ -32,8 +43,12 @@ export interface TaskSchedule {
   readonly cursor: EpochMillis
   /** How many occurrences have been started. */
   readonly runs: number
-  /** How many occurrences were never made, because several had passed at once and only the latest was made up for. */
+  /** How many occurrences were passed over, because their instants had gone by before anybody could start them. */
   readonly missed: number
+  /** How many of its occurrences have failed for good, one after the other; counted where `pauseAfterFailures` is set. */
+  readonly failures: number
+  /** The pause that holds or, once that is over, the latest. */
+  readonly pause: Pause | undefined
 }
 
 /** The statement that stores an occurrence's successor: when it starts (anchored rules), or when it ends (`spaced`). */
@@ -44,7 +59,11 @@ export const successorIsStoredAt = (recurrence: Recurrence): "start" | "end" =>
 export interface Successor {
   /** Absent: the rule names no further one, and the schedule is completed. */
   readonly task: ScheduledTask | undefined
-  /** Occurrences passed over between the two. */
+  /** Why the occurrence itself does not run: its instant has gone by. Absent: it may. */
+  readonly skip?: Skip | undefined
+  /** Records of what is passed over between the two. */
+  readonly passed?: ReadonlyArray<SkippedTask> | undefined
+  /** How many occurrences are missed, the occurrence itself among them if it is. */
   readonly missed: number
   /** The rule it was planned under. */
   readonly revision: number
@@ -71,6 +90,7 @@ export const occurrence = (
     priority: schedule.priority,
     scheduleId: schedule.id,
     origin: "schedule",
+    overlap: undefined,
     redriveOf: undefined,
     createdAt,
     nominalAt,
@@ -83,36 +103,32 @@ export const occurrence = (
 }
 
 /**
- * The occurrence after one, and how many were missed in between: when several have passed by `now`, only the latest of them
- * is made up for.
+ * The instant that follows another by a rule, as if no time had passed.
  *
- * @param nominalAt the occurrence's nominal instant
- * @param now epoch milliseconds: its end for `spaced`, its start for anchored rules
- * @returns without `nominalAt` when the rule names no further one
+ * @returns `undefined` when the rule names no further one
  *
  * @example
- * nextOccurrence({ _tag: "Spaced", v: 1, interval: 10 }, 20, 25) // { nominalAt: 35, missed: 0 }
- * nextOccurrence({ _tag: "Fixed", v: 1, interval: 10, anchor: 0 }, 20, 65) // { nominalAt: 60, missed: 3 }
+ * instantAfter({ _tag: "Spaced", v: 1, interval: 10 }, 20) // 30
  */
-export const nextOccurrence = (
-  recurrence: Recurrence,
-  nominalAt: EpochMillis,
-  now: EpochMillis
-): { readonly nominalAt: EpochMillis | undefined; readonly missed: number } => {
-  if (recurrence._tag === "Spaced") {
-    // One that is cancelled before it was due has no end: its successor comes an interval after it, not at its instant.
-    const next = Math.max(now, nominalAt) + recurrence.interval
-    return { nominalAt: next > (recurrence.until ?? farthest) ? undefined : next, missed: 0 }
-  }
-  const following = nextAfter(recurrence, nominalAt)
-  if (following === undefined || following > now) return { nominalAt: following, missed: 0 }
-  const latest = latestUpTo(recurrence, following, now)
-  return { nominalAt: latest, missed: countBetween(recurrence, nominalAt, latest) - 1 }
+export const instantAfter = (recurrence: Recurrence, nominalAt: EpochMillis): EpochMillis | undefined => {
+  if (recurrence._tag !== "Spaced") return nextAfter(recurrence, nominalAt)
+  const next = nominalAt + recurrence.interval
+  return next > (recurrence.until ?? farthest) ? undefined : next
 }
 
 /** Whether a further occurrence may be stored. */
 export const hasRunsLeft = (schedule: TaskSchedule): boolean =>
   schedule.maxRuns === undefined || schedule.runs < schedule.maxRuns
+
+/** Whether an occurrence is the one that the schedule's next is reckoned from: what is stored after it has not been yet. */
+export const isAtCursor = (schedule: TaskSchedule, { nominalAt, origin }: Pick<ScheduledTask, "nominalAt" | "origin">) =>
+  origin === "schedule" && schedule.status === "Active" && schedule.cursor === nominalAt
+
+/** When a schedule goes on that is paused; `undefined`: it is not paused. */
+export const pausedUntil = (schedule: TaskSchedule, now: EpochMillis): EpochMillis | undefined => {
+  const pause = inForce(schedule.pause, now)
+  return pause && (pause.until ?? farthest)
+}
 
 /** One more occurrence has been started. */
 export const countRun = (schedule: TaskSchedule): TaskSchedule => ({ ...schedule, runs: schedule.runs + 1 })
@@ -122,18 +138,29 @@ export const countRun = (schedule: TaskSchedule): TaskSchedule => ({ ...schedule
  * one successor at the most, whoever asks. A schedule without runs left, or without a further occurrence, becomes
  * `Completed`.
  *
- * @param nominalAt nominal instant of the occurrence that is followed
- * @returns the schedule as it is to be stored, and the successor that is to be stored with it, if there is one
+ * @param now epoch milliseconds: what follows while the schedule is paused waits for the end of that
+ * @returns the schedule as it is to be stored, and what is to be stored with it: the successor, if there is one, and
+ * records of what is passed over
  */
 export const advance = (
   schedule: TaskSchedule,
-  nominalAt: EpochMillis,
-  { missed, revision, task }: Successor
-): { readonly schedule: TaskSchedule; readonly next: ScheduledTask | undefined } => {
-  if (schedule.status !== "Active" || schedule.revision !== revision || schedule.cursor !== nominalAt) {
-    return { schedule, next: undefined }
+  occurrence: Pick<ScheduledTask, "nominalAt" | "origin">,
+  { missed, passed = [], revision, task }: Successor,
+  now: EpochMillis
+): {
+  readonly schedule: TaskSchedule
+  readonly next: ScheduledTask | undefined
+  readonly passed: ReadonlyArray<SkippedTask>
+} => {
+  if (!isAtCursor(schedule, occurrence) || schedule.revision !== revision) {
+    return { schedule, next: undefined, passed: [] }
   }
-  return hasRunsLeft(schedule) && task !== undefined
-    ? { schedule: { ...schedule, cursor: task.nominalAt, missed: schedule.missed + missed }, next: task }
-    : { schedule: { ...schedule, status: "Completed" }, next: undefined }
+  // A pause that is over has been told of by what it passed over.
+  const pause = inForce(schedule.pause, now)
+  const counted = { ...schedule, missed: schedule.missed + missed, pause }
+  if (task === undefined || !hasRunsLeft(schedule)) {
+    return { schedule: { ...counted, status: "Completed" }, next: undefined, passed }
+  }
+  const claimableAt = Math.max(task.claimableAt, pausedUntil(schedule, now) ?? -Infinity)
+  return { schedule: { ...counted, cursor: task.nominalAt }, next: { ...task, claimableAt }, passed }
 }

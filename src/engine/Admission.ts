@@ -1,5 +1,5 @@
 /**
- * What may be called now: the caps that are set, what Lambda has been seen to take, and the breakers. One place that is
+ * What may be called now: pauses, the caps that are set, what Lambda has been seen to take, and the breakers. One place that is
  * asked before a run begins, and told when its call has ended.
  */
 import type { Clock } from "effect"
@@ -8,6 +8,7 @@ import type { AttemptResult } from "../policies/retry.ts"
 import type { Breakers } from "./Breakers.ts"
 import type { Caps } from "./Caps.ts"
 import type { Limiters } from "./Limiters.ts"
+import type { Pauses } from "./Pauses.ts"
 import type { SlotKeeper } from "./SlotKeeper.ts"
 
 /** A run that has been let in, up to the end of its call. */
@@ -40,12 +41,17 @@ export const makeAdmission = (needs: {
   readonly caps: Caps
   readonly limiters: Limiters
   readonly breakers: Breakers
+  readonly pauses: Pauses
 }): Admission => {
-  const { breakers, caps, clock, limiters, slots } = needs
+  const { breakers, caps, clock, limiters, pauses, slots } = needs
   return {
     slots: () => Math.min(slots.count(), caps.ofAll(), limiters.ofAll()),
     opensAt: (functionName, running, now) => {
-      const held = Math.max(caps.closedUntil(functionName, running), limiters.closedUntil(functionName, now))
+      const held = Math.max(
+        pauses.closedUntil(functionName, now),
+        caps.closedUntil(functionName, running),
+        limiters.closedUntil(functionName, now)
+      )
       // Asked last: it takes being asked for wanting to call.
       return held > now ? held : breakers.closedUntil(functionName, now)
     },
@@ -66,7 +72,7 @@ export const makeAdmission = (needs: {
       }
     },
     unstartable: () => {
-      const held = [caps.held(), limiters.held(), breakers.held()]
+      const held = [caps.held(), limiters.held(), breakers.held(), pauses.held()]
       return {
         all: held.some(({ all }) => all),
         functions: [...new Set(held.flatMap(({ functions }) => [...functions]))]

@@ -6,6 +6,7 @@ import type { InvalidInput } from "../domain/Errors.ts"
 import { SchedulerClosed } from "../domain/Errors.ts"
 import type { AnyCodeFunction, AnyLambdaFunction } from "../domain/LambdaFunction.ts"
 import { existingTarget } from "../domain/LambdaFunction.ts"
+import { defaultRuntime } from "../domain/LambdaRuntime.ts"
 import type { FunctionTarget } from "../domain/Task.ts"
 import type { LambdaClient } from "../ports/LambdaClient.ts"
 
@@ -16,6 +17,8 @@ export interface Deployments {
   readonly ensure: (
     fn: AnyLambdaFunction
   ) => Effect.Effect<FunctionTarget, DeploymentError | InvalidInput | SchedulerClosed>
+  /** The runtime of the code that was last deployed under a name. */
+  readonly runtimeOf: (functionName: string) => string | undefined
   /** Checks with the target even if the function is known. */
   readonly deploy: (fn: AnyCodeFunction) => Effect.Effect<DeployedFunction, DeploymentError | InvalidInput>
 }
@@ -59,6 +62,11 @@ export const makeDeployments = (
           Exit.isInterrupted(exit) ? new SchedulerClosed() : exit
       )
 
+    const runtimeOf = (functionName: string): string | undefined => {
+      const fn = current.get(functionName)
+      return fn && (fn.options.runtime ?? defaultRuntime)
+    }
+
     const ensure: Deployments["ensure"] = (fn) =>
       Effect.suspend((): ReturnType<Deployments["ensure"]> => {
         const target = known(fn)
@@ -69,5 +77,5 @@ export const makeDeployments = (
         return checked
       })
 
-    return { known, ensure, deploy }
+    return { known, ensure, deploy, runtimeOf }
   })

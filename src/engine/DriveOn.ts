@@ -2,6 +2,8 @@
 import type { Context, Scope } from "effect"
 import { Effect, Option, Runtime } from "effect"
 import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
+import { isByRule } from "../domain/Task.ts"
+import { isAtCursor } from "../domain/TaskSchedule.ts"
 import type { Millis } from "../domain/Time.ts"
 import type { ClaimedTask, TaskRepository } from "../ports/TaskRepository.ts"
 import type { ScheduleDrivers } from "./ScheduleDrivers.ts"
@@ -33,7 +35,8 @@ export const makeDriveOn = (
       untilAvailable("tell a schedule", task.id, longestWait, repository.getSchedule(id)).pipe(
         Effect.map(Option.match({
           onNone: () => offer(task),
-          onSome: (schedule) => drivers.start(schedule, task)
+          // What has been followed already, and waits for its turn, no fiber waits for.
+          onSome: (schedule) => isAtCursor(schedule, task) ? drivers.start(schedule, task) : offer(task)
         })),
         Effect.catchAllCause((cause) =>
           Effect.zipRight(
@@ -47,7 +50,7 @@ export const makeDriveOn = (
     return {
       handOn: (task) => {
         // A later attempt has been followed already: nobody waits for it.
-        if (!repository.shared || task.scheduleId === undefined || task.attempts.length > 0) return offer(task)
+        if (task.scheduleId === undefined || !isByRule(task) || task.attempts.length > 0) return offer(task)
         underWay.set(task.id, task)
         runFork(drive(task.scheduleId, task), { scope })
       },

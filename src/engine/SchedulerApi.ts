@@ -10,36 +10,32 @@ import type {
   TaskFinished,
   TaskNotFound,
   TaskNotSucceeded,
-  TaskRepositoryError,
-  TaskScheduleNotFound
+  TaskRepositoryError
 } from "../domain/Errors.ts"
 import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type { AnyCodeFunction, LambdaFunction } from "../domain/LambdaFunction.ts"
 import type { CancelledTask, Task } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
 import type { EpochMillis, InstantInput } from "../domain/Time.ts"
-import type { OnceTrigger, RecurringTrigger, TimingOptions } from "../domain/Trigger.ts"
+import type { OnceTrigger } from "../domain/Trigger.ts"
 import type { Backlog, Page, PageRequest, TaskChange, TaskFilter, TaskScheduleFilter } from "../ports/TaskRepository.ts"
 import type { Occurrence } from "../preview/preview.ts"
 import type { BreakersApi } from "./Breakers.ts"
 import type { LimitsApi } from "./Caps.ts"
 import type { DeadLetters } from "./DeadLetters.ts"
+import type { ExplainApi } from "./Explain.ts"
 import type { LearnedLimit } from "./Limiters.ts"
+import type { PausesApi } from "./Pauses.ts"
+import type { SchedulesApi } from "./SchedulesApi.ts"
 import type { WorkOptions } from "./WorkRequest.ts"
+
+export type * from "./SchedulesApi.ts"
 
 export interface ScheduleOptions<Payload = unknown> extends WorkOptions<Payload> {
   /** Default: `Trigger.now`. */
   readonly trigger?: OnceTrigger | undefined
   /** The Task's id, made by the caller (a UUID of version 7); it is an idempotency key as well, unless one is given. */
   readonly id?: TaskId | undefined
-}
-
-export interface RepeatOptions<Payload = unknown> extends WorkOptions<Payload>, TimingOptions {
-  readonly trigger: RecurringTrigger
-  /** How many occurrences to start, at least 1; default: without end. */
-  readonly maxRuns?: number | undefined
-  /** The schedule's id, made by the caller (a UUID of version 7); it is an idempotency key as well, unless one is given. */
-  readonly id?: TaskScheduleId | undefined
 }
 
 /** Why something could not be scheduled. Nothing was stored. */
@@ -76,7 +72,7 @@ export interface UpcomingOccurrence extends Occurrence {
   readonly dueAt: EpochMillis
 }
 
-export interface SchedulerApi {
+export interface SchedulerApi extends SchedulesApi, ExplainApi {
   /**
    * Runs a function once. Code is deployed first, once per content; then the Task is stored, and only then answered.
    * Inside a transaction of the SqlClient that the store uses, it is stored with that transaction, and runs after its
@@ -102,23 +98,10 @@ export interface SchedulerApi {
     entries: ReadonlyArray<ScheduleOptions<Payload>>
   ) => Effect.Effect<ReadonlyArray<Task>, ScheduleError>
 
-  /**
-   * Runs a function again and again. Every call makes a schedule of its own, also for the same function.
-   *
-   * @example
-   * const ticks = yield* scheduler.repeat(hello, { name: "ticks", trigger: Trigger.spaced("10 seconds") })
-   */
-  readonly repeat: <Payload, Result>(
-    fn: LambdaFunction<Payload, Result>,
-    options: RepeatOptions<Payload>
-  ) => Effect.Effect<TaskSchedule, ScheduleError>
-
   /** Deploys a function without running it; checks with the target even if this scheduler has deployed it before. */
   readonly deploy: (fn: AnyCodeFunction) => Effect.Effect<DeployedFunction, DeploymentError | InvalidInput>
 
   readonly get: (id: TaskId) => Effect.Effect<Task, TaskNotFound | TaskRepositoryError>
-
-  readonly getSchedule: (id: TaskScheduleId) => Effect.Effect<TaskSchedule, TaskScheduleNotFound | TaskRepositoryError>
 
   /** Tasks, newest first. `limit` 1 to 1,000 (default 1,000); go on with the page's `cursor`. */
   readonly list: (
@@ -152,6 +135,9 @@ export interface SchedulerApi {
     readonly learned: Effect.Effect<Readonly<Record<string, LearnedLimit>>>
   }
 
+  /** Pauses of functions, or of all of them. Of one schedule: `pauseSchedule`. */
+  readonly pauses: PausesApi
+
   /** The circuit breakers, one for each function: they keep calls from what fails. */
   readonly breakers: BreakersApi
 
@@ -160,11 +146,6 @@ export interface SchedulerApi {
    * the function itself runs on. A cancelled occurrence does not end its schedule. Cancelling twice is fine.
    */
   readonly cancel: (id: TaskId) => Effect.Effect<CancelledTask, TaskNotFound | TaskFinished | TaskRepositoryError>
-
-  /** Ends a schedule and cancels its live occurrences. Cancelling twice is fine. */
-  readonly cancelSchedule: (
-    id: TaskScheduleId
-  ) => Effect.Effect<TaskSchedule, TaskScheduleNotFound | TaskRepositoryError>
 
   /** Cancels every live Task and every active schedule of a function, by its bare name. */
   readonly cancelFunction: (name: string) => Effect.Effect<CancelledWork, TaskRepositoryError>

@@ -3,23 +3,42 @@ import type { Context } from "effect"
 import { Effect, Exit, Option } from "effect"
 import type { TaskRepositoryError } from "../domain/Errors.ts"
 import type { InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
-import type { ScheduledTask, Task } from "../domain/Task.ts"
+import { isBuffering } from "../domain/Overlap.ts"
+import type { ScheduledTask, SkippedTask, Task } from "../domain/Task.ts"
+import { isByRule } from "../domain/Task.ts"
+import type { Skip } from "../domain/TaskLifecycle.ts"
 import type { Successor, TaskSchedule } from "../domain/TaskSchedule.ts"
-import { nextOccurrence, occurrence, successorIsStoredAt } from "../domain/TaskSchedule.ts"
+import { instantAfter, occurrence, successorIsStoredAt } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
+import type { Passed, Planned } from "../policies/catchUp.ts"
+import { missedOf, planFrom } from "../policies/catchUp.ts"
 import type { TaskRepository } from "../ports/TaskRepository.ts"
 
-/**
- * @param task any Task; a one-shot has no successor
- * @param moment what is about to be stored of it; one that is over before it has run (`cancel`: cancelled or expired) is
- * followed whatever the rule
- * @param now epoch milliseconds
- */
-export type PlanSuccessor = (
-  task: Pick<Task, "scheduleId" | "nominalAt" | "attempts">,
-  moment: "start" | "end" | "cancel",
-  now: EpochMillis
-) => Effect.Effect<Successor | undefined, TaskRepositoryError>
+/** What a plan is made for. */
+export type Followed = Pick<Task, "scheduleId" | "origin" | "nominalAt" | "attempts">
+
+export interface PlanSuccessor {
+  /**
+   * @param task any Task; a one-shot, and what was asked for by hand, has no successor
+   * @param moment what is about to be stored of it; `over`: it is so before it has run, cancelled or expired
+   * @param now epoch milliseconds
+   * @param id of what follows; default: a new one
+   */
+  readonly of: (
+    task: Followed,
+    moment: "start" | "over",
+    now: EpochMillis,
+    id?: TaskId
+  ) => Effect.Effect<Successor | undefined, TaskRepositoryError>
+  /** What is to be stored with the end of a run. */
+  readonly atEnd: (task: Followed, now: EpochMillis) => Effect.Effect<PlannedEnd, TaskRepositoryError>
+}
+
+export interface PlannedEnd {
+  readonly successor: Successor | undefined
+  /** Whether its schedule is to know of the end. */
+  readonly tells: boolean
+}
 
 /**
  * What the store has put after an occurrence, when the reply that told of it was lost; `undefined` when there is nothing
@@ -36,6 +55,50 @@ export const findSuccessor = (
   })
 
 export const noSuccessor: Effect.Effect<undefined> = Exit.succeed(undefined)
+const nothing: PlannedEnd = { successor: undefined, tells: false }
+
+/** An end that concerns nobody else. */
+export const noEnd: Effect.Effect<PlannedEnd> = Exit.succeed(nothing)
+
+const skipOf = ({ count, last, note, reason }: Passed): Skip => ({
+  skipped: reason,
+  range: count === 1 ? undefined : { count, last },
+  note
+})
+
+/** The record of occurrences that nobody has made, and that are passed over. */
+const recordOf = (schedule: TaskSchedule, id: TaskId, passed: Passed, now: EpochMillis): SkippedTask => ({
+  ...occurrence(schedule, id, passed.first, now),
+  status: "Skipped",
+  finishedAt: now,
+  ...skipOf(passed)
+})
+
+/** Whether what waits for others, or counts failures, is to be told of an occurrence's end. */
+const tellsOf = (schedule: TaskSchedule, task: Followed): boolean =>
+  !isByRule(task) || isBuffering(schedule.overlap) || schedule.pauseAfterFailures !== undefined
+
+/** From the end of a run; one that is over before it was due has none, and its successor comes an interval after it. */
+const spacedAfter = (schedule: TaskSchedule, nominalAt: EpochMillis, now: EpochMillis): Planned => ({
+  passed: [],
+  next: instantAfter(schedule.recurrence, Math.max(now, nominalAt))
+})
+
+/** @returns `own`: why the occurrence itself does not run */
+const plan = (
+  schedule: TaskSchedule,
+  nominalAt: EpochMillis,
+  moment: "start" | "over",
+  now: EpochMillis
+): Planned & { readonly own: Passed | undefined } => {
+  if (schedule.recurrence._tag === "Spaced") return { ...spacedAfter(schedule, nominalAt, now), own: undefined }
+  const fromItself = planFrom(schedule, nominalAt, now)
+  if (moment === "start" && fromItself.next !== nominalAt) {
+    const [own, ...passed] = fromItself.passed
+    return { own, passed, next: fromItself.next }
+  }
+  return { ...planFrom(schedule, instantAfter(schedule.recurrence, nominalAt), now), own: undefined }
+}
 
 /**
  * @param claimUntil up to when what follows is kept by its writer
@@ -47,25 +110,62 @@ export const makePlanSuccessor = (
   nextId: Effect.Effect<string>,
   claimUntil: (now: EpochMillis) => EpochMillis,
   held: (id: TaskScheduleId) => TaskSchedule | undefined
-): PlanSuccessor =>
-(task, moment, now) => {
-  // A later attempt of an occurrence has been followed already.
-  if (task.scheduleId === undefined || (moment === "start" && task.attempts.length > 0)) return noSuccessor
-  const known = moment === "start" ? held(task.scheduleId) : undefined
-  return Effect.flatMap(
-    known === undefined ? repository.getSchedule(task.scheduleId) : Effect.succeedSome(known),
-    Option.match({
-      onNone: () => noSuccessor,
-      onSome: (schedule) => {
-        if (moment !== "cancel" && successorIsStoredAt(schedule.recurrence) !== moment) return noSuccessor
-        const next = nextOccurrence(schedule.recurrence, task.nominalAt, now)
-        return Effect.map(nextId, (id): Successor => ({
-          task: next.nominalAt === undefined ? undefined : occurrence(schedule, id as TaskId, next.nominalAt, now),
-          missed: next.missed,
-          revision: schedule.revision,
-          claimUntil: claimUntil(now)
-        }))
+): PlanSuccessor => {
+  const newId = nextId as Effect.Effect<TaskId>
+
+  const successorOf = (
+    schedule: TaskSchedule,
+    task: Followed,
+    moment: "start" | "over",
+    now: EpochMillis,
+    id: TaskId | undefined
+  ): Effect.Effect<Successor> => {
+    const { next, own, passed } = plan(schedule, task.nominalAt, moment, now)
+    const records = passed.length === 0
+      ? Exit.succeed([])
+      : Effect.forEach(passed, (each) => Effect.map(newId, (id) => recordOf(schedule, id, each, now)))
+    return Effect.zipWith(id === undefined ? newId : Exit.succeed(id), records, (id, records): Successor => ({
+      task: next === undefined ? undefined : occurrence(schedule, id, next, now),
+      skip: own && skipOf(own),
+      passed: records,
+      missed: missedOf(own === undefined ? passed : [own, ...passed]),
+      revision: schedule.revision,
+      claimUntil: claimUntil(now)
+    }))
+  }
+
+  return {
+    of: (task, moment, now, id) => {
+      // A later attempt of an occurrence has been followed already.
+      if (task.scheduleId === undefined || !isByRule(task) || (moment === "start" && task.attempts.length > 0)) {
+        return noSuccessor
       }
-    })
-  )
+      const known = moment === "start" ? held(task.scheduleId) : undefined
+      return Effect.flatMap(
+        known === undefined ? repository.getSchedule(task.scheduleId) : Effect.succeedSome(known),
+        Option.match({
+          onNone: () => noSuccessor,
+          onSome: (schedule) => successorOf(schedule, task, moment, now, id)
+        })
+      )
+    },
+    atEnd: (task, now) =>
+      task.scheduleId === undefined
+        ? noEnd
+        : Effect.flatMap(
+          repository.getSchedule(task.scheduleId),
+          Option.match({
+            onNone: () => noEnd,
+            onSome: (schedule): Effect.Effect<PlannedEnd> => {
+              const tells = tellsOf(schedule, task)
+              return isByRule(task) && successorIsStoredAt(schedule.recurrence) === "end"
+                ? Effect.map(
+                  successorOf(schedule, task, "over", now, undefined),
+                  (successor) => ({ successor, tells })
+                )
+                : Exit.succeed({ successor: undefined, tells })
+            }
+          })
+        )
+  }
 }

@@ -25,7 +25,7 @@ import { engineMetrics } from "./EngineMetrics.ts"
 import type { Leases } from "./Leases.ts"
 import type { Record } from "./Recorder.ts"
 import type { PlanSuccessor } from "./Successors.ts"
-import { findSuccessor, noSuccessor } from "./Successors.ts"
+import { findSuccessor, noEnd } from "./Successors.ts"
 import { untilAvailable } from "./untilAvailable.ts"
 
 /** What the runner needs, and whom it tells. */
@@ -44,6 +44,8 @@ export interface TaskRunnerNeeds {
   readonly onStart: (verdict: Extract<StartVerdict, { readonly task: Task }>) => void
   /** As many run as may: it is to be tried again. */
   readonly onCapped: (task: ClaimedTask, cap: string) => void
+  /** Its function is paused: it is to be tried again once that is over. */
+  readonly onPaused: (task: ClaimedTask) => void
   /** The caps that a function runs under. */
   readonly capsOf: (functionName: string) => ReadonlyArray<string> | undefined
   /** The store has refused a start mark or an outcome, or the lease has gone under which the Task was claimed. */
@@ -143,12 +145,12 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
   const beginOnceAvailable = (task: ClaimedTask): Effect.Effect<Begun | undefined, TaskRepositoryError> => {
     let mark: StartMark | undefined
     let asked = false
-    /** The same for every try; but one that has become too late meanwhile needs what follows an end as well. */
+    /** Planned anew for every try, by the time it is; what follows keeps its id, by which a lost reply is found out. */
     const markAt = (startsAt: EpochMillis): Effect.Effect<StartMark, TaskRepositoryError> => {
       const tooLate = isExpired(task, startsAt)
-      return mark !== undefined && (!tooLate || mark.successor !== undefined)
+      return mark !== undefined && mark.successor === undefined && !tooLate
         ? Effect.succeed(mark)
-        : Effect.map(planSuccessor(task, tooLate ? "cancel" : "start", startsAt), (successor) => {
+        : Effect.map(planSuccessor.of(task, tooLate ? "over" : "start", startsAt, mark?.successor?.task?.id), (successor) => {
           mark = {
             id: task.id,
             token: task.token,
@@ -195,6 +197,10 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       needs.onCapped(task, verdict.cap)
       return undefined
     }
+    if (verdict._tag === "Paused") {
+      needs.onPaused(task)
+      return undefined
+    }
     needs.onStart(verdict)
     return verdict._tag === "Started"
       ? { running: verdict.task, lease, askedAt: askedAt + (verdict.waited ?? 0) }
@@ -235,11 +241,11 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       const { end, to } = settleAttempt(task, result, { now, random: chance, horizon: config.horizon })
       engineMetrics.attemptEnded(end.outcome)
       if (to._tag === "Retry") engineMetrics.retry()
-      const successor = to._tag === "Retry" ? noSuccessor : planSuccessor(task, "end", now)
+      const planned = to._tag === "Retry" ? noEnd : planSuccessor.atEnd(task, now)
       return needs.record(
         lease,
         task,
-        Effect.map(successor, (successor) => ({ id: task.id, token: task.token, end, to, successor, running: task }))
+        Effect.map(planned, (planned) => ({ id: task.id, token: task.token, end, to, ...planned, running: task }))
       )
     }).pipe(
       Effect.flatMap((verdict) => {

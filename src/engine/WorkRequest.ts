@@ -130,28 +130,32 @@ export const parseWork = (
             })))))
   )
 
-/** Checks `maxRuns`: absent, or a whole number of at least 1. */
-export const parseMaxRuns = (maxRuns: unknown): Either.Either<number | undefined, InvalidInput> =>
-  maxRuns === undefined || (Number.isSafeInteger(maxRuns) && (maxRuns as number) >= 1)
-    ? Either.right(maxRuns as number | undefined)
+/** Checks a whole number within bounds. */
+export const parseWholeNumber = (
+  input: unknown,
+  field: string,
+  least: number,
+  most: number,
+  reason: InvalidInput["reason"] = "OptionInvalid"
+): Either.Either<number, InvalidInput> =>
+  Number.isSafeInteger(input) && (input as number) >= least && (input as number) <= most
+    ? Either.right(input as number)
     : Either.left(
       new InvalidInput({
-        reason: "MaxRunsInvalid",
-        field: "maxRuns",
-        message: `maxRuns: expected a whole number of at least 1, got ${shown(maxRuns)}`
+        reason,
+        field,
+        message: `${field}: expected a whole number ${
+          most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
+        }, got ${shown(input)}`
       })
     )
 
+/** Checks `maxRuns`: absent, or a whole number of at least 1. */
+export const parseMaxRuns = (maxRuns: unknown): Either.Either<number | undefined, InvalidInput> =>
+  maxRuns === undefined
+    ? Either.right(undefined)
+    : parseWholeNumber(maxRuns, "maxRuns", 1, Number.MAX_SAFE_INTEGER, "MaxRunsInvalid")
+
 /** Checks a page's limit: 1 to 1,000, 1,000 when absent. */
 export const parseLimit = (limit: unknown): Either.Either<number, InvalidInput> =>
-  limit === undefined
-    ? Either.right(1_000)
-    : Number.isInteger(limit) && (limit as number) >= 1 && (limit as number) <= 1_000
-    ? Either.right(limit as number)
-    : Either.left(
-      new InvalidInput({
-        reason: "QueryInvalid",
-        field: "limit",
-        message: `limit: expected a whole number from 1 to 1000, got ${shown(limit)}`
-      })
-    )
+  limit === undefined ? Either.right(1_000) : parseWholeNumber(limit, "limit", 1, 1_000, "QueryInvalid")

@@ -1,16 +1,15 @@
 /** Puts the parts of the engine together behind the public service. */
 import type { Scope } from "effect"
-import { Effect, Either, Option, ParseResult, Random, Schema, Stream } from "effect"
+import { Effect, Either, Option, ParseResult, Random, Runtime, Schema, Stream } from "effect"
 import type { IdempotencyConflict, InvalidInput, TaskRepositoryError } from "../domain/Errors.ts"
 import {
   ResultInvalid,
   SchedulerClosed,
   TaskFinished,
   TaskNotFound,
-  TaskNotSucceeded,
-  TaskScheduleNotFound
+  TaskNotSucceeded
 } from "../domain/Errors.ts"
-import type { TaskId, TaskScheduleId } from "../domain/Ids.ts"
+import type { TaskId } from "../domain/Ids.ts"
 import { InstanceId } from "../domain/Ids.ts"
 import type { AnyLambdaFunction } from "../domain/LambdaFunction.ts"
 import type {
@@ -24,7 +23,7 @@ import type {
 } from "../domain/Task.ts"
 import { isFinished } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
-import { occurrence } from "../domain/TaskSchedule.ts"
+import { isAtCursor } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { monotonic } from "../domain/Time.ts"
 import * as Trigger from "../domain/Trigger.ts"
@@ -50,6 +49,7 @@ import type { Dispatcher } from "./Dispatcher.ts"
 import { makeDispatcher } from "./Dispatcher.ts"
 import { makeDriveOn } from "./DriveOn.ts"
 import { EngineConfig } from "./EngineConfig.ts"
+import { makeExplain } from "./Explain.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
 import { conflictOf, keyOf, parseRepeatable } from "./Idempotency.ts"
 import { makeIds } from "./Ids.ts"
@@ -59,12 +59,14 @@ import { makeLimiters } from "./Limiters.ts"
 import { makeNearFuture } from "./NearFuture.ts"
 import { makeFailedCalls } from "./OnFailed.ts"
 import { Pace } from "./Pace.ts"
+import { makePauses } from "./Pauses.ts"
 import { makePruner } from "./Pruner.ts"
 import type { Reaper } from "./Reaper.ts"
 import { makeReaper, makeReconciler } from "./Reaper.ts"
 import { makeRecord } from "./Recorder.ts"
 import { makeScheduleDrivers } from "./ScheduleDrivers.ts"
-import type { RepeatOptions, ScheduleError, ScheduleOptions, SchedulerApi } from "./SchedulerApi.ts"
+import { makeSchedules } from "./Schedules.ts"
+import type { ScheduleError, ScheduleOptions, SchedulerApi } from "./SchedulerApi.ts"
 import { makeSlotKeeper } from "./SlotKeeper.ts"
 import { makeStoreClock } from "./StoreClock.ts"
 import { makePlanSuccessor } from "./Successors.ts"
@@ -72,7 +74,7 @@ import { makeTaskEvents } from "./TaskEvents.ts"
 import { makeTaskRunner } from "./TaskRunner.ts"
 import { upcoming } from "./Upcoming.ts"
 import type { Work } from "./WorkRequest.ts"
-import { parseLimit, parseMaxRuns, parseWork } from "./WorkRequest.ts"
+import { parseLimit, parseWork } from "./WorkRequest.ts"
 
 /** Tasks stored in one statement. */
 const bulk = 1_000
@@ -89,14 +91,6 @@ interface AskedTask {
   readonly key: string | undefined
   readonly work: Work
 }
-
-/** Of the timing, what a caller has said; what is absent must not count. */
-const saidOf = ({ delay, endAt, jitter, startAt }: Trigger.Timing): Readonly<Record<string, unknown>> => ({
-  delay,
-  ...(startAt === undefined ? {} : { startAt }),
-  ...(endAt === undefined ? {} : { endAt }),
-  ...(jitter === undefined ? {} : { jitter })
-})
 
 /** A writer that owns nothing. */
 const nobody: Lease = { instanceId: InstanceId.make("00000000-0000-7000-8000-000000000000"), expiresAt: 0 }
@@ -120,6 +114,7 @@ export const makeScheduler: Effect.Effect<
   const lead = repository.shared ? config.startLead : 0
   const random = yield* Effect.random
   const ids = yield* makeIds(clock)
+  const runFork = Runtime.runFork(yield* Effect.runtime())
   let closed = false
 
   const settleOrphan = (lease: Lease, orphan: RunningTask) => runner.settleOrphan(lease, orphan)
@@ -156,7 +151,8 @@ export const makeScheduler: Effect.Effect<
     running: () => nearFuture.running(),
     onMore: onOpen
   })
-  const admission = makeAdmission({ clock, slots, caps, limiters, breakers })
+  const pauses = yield* makePauses({ repository, clock, onOpen })
+  const admission = makeAdmission({ clock, slots, caps, limiters, breakers, pauses })
   const deployments = yield* makeDeployments(client)
   const events = yield* makeTaskEvents(repository, config.eventBuffer)
   const pruner = yield* makePruner(repository, config, clock)
@@ -193,20 +189,34 @@ export const makeScheduler: Effect.Effect<
       caps.onFull(cap)
       nearFuture.offer(task)
     },
-    onStart: ({ _tag, next, task }) => {
-      if (isFinished(task)) noteFinished(task)
-      drivers.followed(_tag === "Expired" ? "expire" : "start", task, next)
+    onPaused: (task) => {
+      pauses.onRefused(task.function.name)
+      nearFuture.offer(task)
     },
-    onSettled: ({ next, task }) => {
+    onStart: (verdict) => {
+      const { next, task } = verdict
+      if (isFinished(task)) noteFinished(task)
+      if (verdict._tag === "Started" && verdict.cancelled !== undefined) stopReplaced(verdict.cancelled)
+      drivers.followed(verdict._tag === "Started" ? "start" : "expire", task, next)
+      if (verdict._tag === "Waits") dispatcher.consider(verdict.task.claimableAt)
+      if (verdict._tag === "Expired") dispatcher.consider(clock.unsafeCurrentTimeMillis())
+    },
+    onSettled: ({ freed, next, task }) => {
       pace.note(task.function.name, clock.unsafeCurrentTimeMillis())
       caps.onRoom(task.function.name)
       if (isFinished(task)) {
         noteFinished(task)
         drivers.followed("end", task, next)
+        if (freed === true) dispatcher.consider(clock.unsafeCurrentTimeMillis())
       } else if (task.owner === undefined) dispatcher.consider(task.claimableAt)
       else nearFuture.offer(task)
     }
   })
+  /** Runs that have had to give their place to a later occurrence. */
+  const stopReplaced = (cancelled: ReadonlyArray<CancelledTask>) => {
+    for (const task of cancelled) noteFinished(task)
+    runFork(nearFuture.interrupt(cancelled.map(({ id }) => id)))
+  }
   const nearFuture = yield* makeNearFuture({
     config,
     clock,
@@ -238,6 +248,7 @@ export const makeScheduler: Effect.Effect<
   })
   noticeControls = (yield* makeControls(repository, (controls) => {
     caps.learn(controls)
+    pauses.learn(controls)
     breakers.learn(controls)
   })).notice
   if (repository.shared) {
@@ -334,6 +345,7 @@ export const makeScheduler: Effect.Effect<
     priority: work.priority,
     scheduleId: undefined,
     origin: undefined,
+    overlap: undefined,
     redriveOf: undefined,
     createdAt: now,
     nominalAt: dueAt,
@@ -353,6 +365,13 @@ export const makeScheduler: Effect.Effect<
 
   const take = (stored: ScheduledTask) =>
     stored.owner === undefined ? dispatcher.consider(stored.claimableAt) : nearFuture.offer(stored)
+
+  /** Takes an occurrence of a schedule that has been stored or rewritten: a fiber waits for the next one by the rule. */
+  const takeNext = (schedule: TaskSchedule, next: ScheduledTask) => {
+    if (next.owner !== undefined && isAtCursor(schedule, next)) return drivers.start(schedule, next)
+    drivers.lost(next)
+    take(next)
+  }
 
   /** Takes what has been stored at once; only a refusal is left for the effect to tell. */
   const taskOf = (
@@ -464,81 +483,6 @@ export const makeScheduler: Effect.Effect<
       })
     )
 
-  const parseRepeat = (
-    fn: AnyLambdaFunction,
-    options: RepeatOptions
-  ): Effect.Effect<
-    {
-      readonly work: Work
-      readonly maxRuns: number | undefined
-      readonly timing: Trigger.Timing
-      readonly id: string | undefined
-      readonly key: string | undefined
-    },
-    InvalidInput
-  > =>
-    Effect.gen(function*() {
-      const timing = yield* Trigger.parseTiming(options)
-      yield* Trigger.planRecurrence(options.trigger, timing, clock.unsafeCurrentTimeMillis(), config.minimumInterval)
-      const repeatable = yield* parseRepeatable(options)
-      return {
-        work: yield* parseWork(fn, options, config.retry, chanceOf(repeatable.key)),
-        maxRuns: yield* parseMaxRuns(options.maxRuns),
-        timing,
-        ...repeatable
-      }
-    })
-
-  const repeat: SchedulerApi["repeat"] = (fn, options) =>
-    whileOpen(() =>
-      Effect.gen(function*() {
-        const { id, key, maxRuns, timing, work } = yield* parseRepeat(fn, options)
-        const target = yield* deployments.ensure(fn)
-        const now = clock.unsafeCurrentTimeMillis()
-        const { first: firstAt, recurrence } = yield* Trigger.planRecurrence(
-          options.trigger,
-          timing,
-          now,
-          config.minimumInterval
-        )
-        const planned: TaskSchedule = {
-          ...work,
-          id: (id ?? (yield* ids.next)) as TaskScheduleId,
-          function: target,
-          recurrence,
-          maxRuns,
-          createdAt: now,
-          status: "Active",
-          revision: 1,
-          cursor: firstAt,
-          runs: 0,
-          missed: 0
-        }
-        const idempotency = yield* keyOf(key, {
-          work,
-          target,
-          trigger: options.trigger,
-          more: { maxRuns, ...saidOf(timing) }
-        })
-        const first = occurrence(planned, (yield* ids.next) as TaskId, firstAt, now)
-        return yield* whole(whileOpen(() => {
-          const claim = repository.shared ? claimOf(now) : { lease: leases.current() as Lease, until: Infinity }
-          return Effect.flatMap(repository.insertSchedule(planned, first, claim, idempotency), (stored) => {
-            switch (stored._tag) {
-              case "Inserted":
-                if (stored.first.owner === undefined) dispatcher.consider(stored.first.claimableAt)
-                else drivers.start(planned, stored.first)
-                return Effect.succeed(stored.schedule)
-              case "Present":
-                return Effect.succeed(stored.schedule)
-              default:
-                return conflictOf(stored, idempotency)
-            }
-          })
-        }))
-      })
-    )
-
   // Cancelling
 
   /** To cancel takes no lease, but what follows a cancelled occurrence is claimed by its writer. */
@@ -566,6 +510,8 @@ export const makeScheduler: Effect.Effect<
     Effect.gen(function*() {
       const id = cancelled?.scheduleId
       if (id === undefined) return
+      // Another one may have waited for it.
+      dispatcher.consider(clock.unsafeCurrentTimeMillis())
       if (next !== undefined) return drivers.aim(id, next)
       const rule = Option.getOrUndefined(yield* repository.getSchedule(id))
       if (rule?.status !== "Active") yield* drivers.stop(id)
@@ -576,7 +522,7 @@ export const makeScheduler: Effect.Effect<
     if (task === undefined) return yield* new TaskNotFound({ id })
     const successor = isFinished(task)
       ? undefined
-      : yield* planSuccessor(task, "cancel", clock.unsafeCurrentTimeMillis())
+      : yield* planSuccessor.of(task, "over", clock.unsafeCurrentTimeMillis())
     const { tasks: [cancelled] } = yield* whole(
       Effect.tap(cancelIn({ _tag: "Task", id, successor }), ({ next, tasks }) => passOver(tasks[0], next))
     )
@@ -588,13 +534,31 @@ export const makeScheduler: Effect.Effect<
       : yield* new TaskFinished({ id, status: (finished as Exclude<FinishedTask, CancelledTask>).status })
   })
 
-  const getSchedule: SchedulerApi["getSchedule"] = (id) =>
-    Effect.flatMap(
-      repository.getSchedule(id),
-      Option.match({ onNone: () => new TaskScheduleNotFound({ id }), onSome: Effect.succeed })
-    )
+  const schedules = makeSchedules({
+    repository,
+    config,
+    clock,
+    deployments,
+    nextId: ids.next,
+    chanceOf,
+    claimOf,
+    // Where nobody else can see the store, a fiber lives as long as its schedule.
+    claimFirst: (now) => repository.shared ? claimOf(now) : { lease: leases.current() as Lease, until: Infinity },
+    write: (work) => whole(whileOpen(work)),
+    whileOpen,
+    take,
+    takeNext,
+    end: (id, remove) => cancelIn({ _tag: "Schedule", id, remove }),
+    endBackfill: (id) => cancelIn({ _tag: "Backfill", id })
+  })
 
   // Looking
+
+  const get: SchedulerApi["get"] = (id) =>
+    Effect.flatMap(
+      repository.get(id),
+      Option.match({ onNone: () => new TaskNotFound({ id }), onSome: Effect.succeed })
+    )
 
   const awaitResult = (id: TaskId, fn?: AnyLambdaFunction) =>
     Effect.flatMap(events.awaitFinished(id), (task): Effect.Effect<unknown, ResultInvalid | TaskNotSucceeded> => {
@@ -626,14 +590,21 @@ export const makeScheduler: Effect.Effect<
   return {
     schedule,
     scheduleAll,
-    repeat,
+    ...schedules,
+    ...makeExplain({
+      repository,
+      clock,
+      leases,
+      pauses: pauses.api,
+      limits: caps.api,
+      breakers: breakers.api,
+      learned: limiters.learned,
+      getTask: get,
+      getSchedule: schedules.getSchedule,
+      runtimeOf: deployments.runtimeOf
+    }),
     deploy: deployments.deploy,
-    get: (id) =>
-      Effect.flatMap(
-        repository.get(id),
-        Option.match({ onNone: () => new TaskNotFound({ id }), onSome: Effect.succeed })
-      ),
-    getSchedule,
+    get,
     list,
     listSchedules: (filter = {}, page = {}) =>
       Effect.flatMap(
@@ -643,13 +614,9 @@ export const makeScheduler: Effect.Effect<
     upcoming: (range) => Effect.suspend(() => upcoming(repository, range, clock.unsafeCurrentTimeMillis())),
     findByFunction: (name) => Effect.map(list({ functionName: name }), (page) => page.items),
     limits: { ...caps.api, learned: Effect.sync(() => Object.fromEntries(limiters.learned())) },
+    pauses: pauses.api,
     breakers: breakers.api,
     cancel,
-    cancelSchedule: Effect.fn("LambdaScheduler.cancelSchedule")(function*(id) {
-      yield* getSchedule(id)
-      yield* cancelIn({ _tag: "Schedule", id })
-      return yield* getSchedule(id)
-    }),
     cancelFunction: Effect.fn("LambdaScheduler.cancelFunction")((name) => cancelIn({ _tag: "Function", name })),
     cancelNamed: Effect.fn("LambdaScheduler.cancelNamed")((name) => cancelIn({ _tag: "Named", name })),
     awaitResult: awaitResult as SchedulerApi["awaitResult"],

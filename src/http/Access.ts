@@ -51,13 +51,15 @@ const shapeProblem = ({ rawHeaders, url = "" }: AccessRequest): Problem | undefi
     : undefined
 }
 
+const changing: ReadonlySet<string | undefined> = new Set(["POST", "PUT", "PATCH", "DELETE"])
+
 /** A page of this very server sends its own address as Origin; programs send none. */
 const isOwnOrigin = ({ headers, method }: AccessRequest): boolean => {
   if (headers.origin !== undefined) {
     return headers.origin.toLowerCase().replace(/^https?:\/\//, "") === headers.host?.toLowerCase()
   }
   const site = headers["sec-fetch-site"]
-  return (method !== "POST" && method !== "DELETE") || site === undefined || site === "same-origin" || site === "none"
+  return !changing.has(method) || site === undefined || site === "same-origin" || site === "none"
 }
 
 /**

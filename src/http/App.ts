@@ -19,7 +19,9 @@ import { LambdaSchedulerApi } from "./Api.ts"
 import { compatibilityLayer, healthLayer, metricsLayer } from "./Handlers.ts"
 import { isProblem, problem, problemResponse } from "./Problem.ts"
 import { policyOf, securityHeaders } from "./SecurityHeaders.ts"
+import { v1BackfillsLayer } from "./v1/BackfillsHandlers.ts"
 import { v1DeadLettersLayer } from "./v1/DeadLettersHandlers.ts"
+import { v1PausesLayer } from "./v1/PausesHandlers.ts"
 import { v1SchedulesLayer } from "./v1/SchedulesHandlers.ts"
 import { v1TasksLayer } from "./v1/TasksHandlers.ts"
 import { v1TriggersLayer } from "./v1/TriggersHandlers.ts"
@@ -83,6 +85,7 @@ const parameters: Readonly<Record<string, string>> = {
   name: "one name",
   status: "one status, as /docs shows them",
   scheduleId: "one UUID",
+  origin: "schedule, manual:<UUID> or backfill:<UUID>",
   dueFrom: "one instant such as 2027-01-01T09:00:00Z",
   dueBefore: "one instant such as 2027-01-01T09:00:00Z",
   finishedFrom: "one instant such as 2027-01-01T09:00:00Z",
@@ -126,6 +129,8 @@ const makeRoutes = (access: Access): Effect.Effect<HttpApp.Default, never, Lambd
         compatibilityLayer,
         v1TasksLayer,
         v1SchedulesLayer,
+        v1BackfillsLayer,
+        v1PausesLayer,
         v1TriggersLayer,
         v1DeadLettersLayer,
         healthLayer(access),

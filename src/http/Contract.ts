@@ -6,10 +6,12 @@ export const badRequest = "Something in the request cannot be accepted. Nothing 
 export const BadRequest = problemSchema(400, badRequest)
 export const Unauthorized = problemSchema(401, "The API key is missing or wrong.")
 export const Forbidden = problemSchema(403, "The Host or the Origin of the request is not allowed.")
-export const NotFound = problemSchema(404, "There is no such Task or schedule.")
+export const NotFound = problemSchema(404, "There is no such Task, schedule or backfill.")
 export const Conflict = problemSchema(409, "The request contradicts what is there already; the code says how.")
+export const PreconditionFailed = problemSchema(412, "The schedule has another revision than the request was made for.")
 export const TooLarge = problemSchema(413, "The body, the payload or the zip is too large.")
 export const UnsupportedMediaType = problemSchema(415, "The body is not plain application/json.")
+export const PreconditionRequired = problemSchema(428, "The header If-Match is missing.")
 export const ServerFault = problemSchema(500, "The server has a fault; its log says which.")
 export const BadGateway = problemSchema(502, "The function could not be deployed. Nothing was stored.")
 export const Unavailable = problemSchema(503, "The scheduler or its store is not available.")
@@ -42,8 +44,10 @@ export const Runs = Schema.Number.annotations({ jsonSchema: { type: "integer", m
 /** Annotations of a query that has no parameters but its own. */
 export const strict = { parseOptions: { onExcessProperty: "error" } } as const
 
-/** An object without fields. (`Schema.Struct({})` takes any.) */
-export const Empty = Schema.Struct({}).pipe(Schema.filter((fields) => Object.keys(fields).length === 0))
+/** An object without fields. (`Schema.Struct({})` takes any, and what is no object.) */
+export const Empty = Schema.Struct({}).pipe(
+  Schema.filter((fields) => typeof fields === "object" && !Array.isArray(fields) && Object.keys(fields).length === 0)
+)
 
 /** Most rows on a page. */
 export const maxPageSize = 1_000

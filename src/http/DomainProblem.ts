@@ -3,13 +3,16 @@ import { Effect } from "effect"
 import type { DeploymentError } from "../domain/Deployment.ts"
 import { InvalidInput } from "../domain/Errors.ts"
 import type {
+  BackfillNotFound,
   IdempotencyConflict,
   RedriveConflict,
+  RevisionConflict,
   SchedulerClosed,
   TaskFinished,
   TaskNotFailed,
   TaskNotFound,
   TaskRepositoryError,
+  TaskScheduleEnded,
   TaskScheduleNotFound
 } from "../domain/Errors.ts"
 import type { Problem, ProblemOf } from "./Problem.ts"
@@ -23,6 +26,9 @@ type DomainError =
   | TaskRepositoryError
   | TaskNotFound
   | TaskScheduleNotFound
+  | TaskScheduleEnded
+  | RevisionConflict
+  | BackfillNotFound
   | TaskFinished
   | TaskNotFailed
   | RedriveConflict
@@ -31,27 +37,29 @@ type DomainError =
 export type ProblemFor<E> = E extends Problem ? E
   : E extends InvalidInput ? ProblemOf<400> | ProblemOf<413>
   : E extends DeploymentError ? ProblemOf<409> | ProblemOf<413> | ProblemOf<502> | ProblemOf<503>
-  : E extends IdempotencyConflict | TaskFinished | TaskNotFailed | RedriveConflict ? ProblemOf<409>
-  : E extends TaskNotFound | TaskScheduleNotFound ? ProblemOf<404>
+  : E extends
+    IdempotencyConflict | TaskFinished | TaskNotFailed | RedriveConflict | TaskScheduleEnded | RevisionConflict
+    ? ProblemOf<409>
+  : E extends TaskNotFound | TaskScheduleNotFound | BackfillNotFound ? ProblemOf<404>
   : E extends SchedulerClosed | TaskRepositoryError ? ProblemOf<503>
   : never
 
 /** `NameEmpty` is `NAME_EMPTY`. */
-const upperSnake = (reason: string): string => reason.replace(/(?<=[a-z0-9])(?=[A-Z])/g, "_").toUpperCase()
+export const codeOf = (reason: string): string => reason.replace(/(?<=[a-z0-9])(?=[A-Z])/g, "_").toUpperCase()
 
 const inputProblem = (error: InvalidInput) => {
   switch (error.reason) {
     case "PayloadTooLarge":
     case "ZipTooLarge":
-      return problem(413, upperSnake(error.reason), error.message)
+      return problem(413, codeOf(error.reason), error.message)
     default:
-      return problem(400, upperSnake(error.reason), error.message)
+      return problem(400, codeOf(error.reason), error.message)
   }
 }
 
 // The message as it is: it is made to be acted on, and callers match on it.
 const deploymentProblem = ({ message, reason }: DeploymentError) => {
-  const code = `DEPLOYMENT_${upperSnake(reason)}`
+  const code = `DEPLOYMENT_${codeOf(reason)}`
   switch (reason) {
     case "NotOwned":
     case "Conflict":
@@ -79,10 +87,16 @@ const toProblem = (error: DomainError) => {
       return problem(409, "TASK_NOT_FAILED", error.message)
     case "RedriveConflict":
       return problem(409, "REDRIVE_CONFLICT", error.message)
+    case "TaskScheduleEnded":
+      return problem(409, "SCHEDULE_ENDED", error.message)
+    case "RevisionConflict":
+      return problem(409, "REVISION_CONFLICT", error.message)
     case "TaskNotFound":
       return problem(404, "TASK_NOT_FOUND", error.message)
     case "TaskScheduleNotFound":
       return problem(404, "SCHEDULE_NOT_FOUND", error.message)
+    case "BackfillNotFound":
+      return problem(404, "BACKFILL_NOT_FOUND", error.message)
     case "SchedulerClosed":
       return problem(503, "SCHEDULER_CLOSED", "The scheduler is shutting down and takes no more work.")
     case "TaskRepositoryError":

@@ -2,12 +2,23 @@
 import { Schema } from "effect"
 import { AttemptOutcome } from "../domain/Invocation.ts"
 import type { InvocationBody } from "../domain/Invocation.ts"
-import type { Attempt, FunctionTarget, Task } from "../domain/Task.ts"
+import type { Attempt, CancelCause, FunctionTarget, SkipReason, Task } from "../domain/Task.ts"
 import { durationOf, executedAt, isFinished, startedAt, taskStatuses } from "../domain/Task.ts"
 import { iso } from "../domain/Time.ts"
 import { Instant, isoOrNull } from "./Instant.ts"
+import { TaskOverlapAnswer, taskOverlapAnswer } from "./Policies.ts"
 
 const described = <A, I>(schema: Schema.Schema<A, I>, description: string) => schema.annotations({ description })
+
+const skipReasons = ["overlap", "paused", "catchUp", "window", "cap"] as const satisfies ReadonlyArray<SkipReason>
+const cancelCauses = [
+  "task",
+  "schedule",
+  "function",
+  "name",
+  "backfill",
+  "overlap"
+] as const satisfies ReadonlyArray<CancelCause>
 
 const AttemptAnswer = Schema.Struct({
   number: described(Schema.Int, "1, 2, ..."),
@@ -31,8 +42,14 @@ export const TaskAnswer = Schema.Struct({
   function: described(Schema.String, "What it invokes: a name or an ARN, with its qualifier"),
   status: Schema.Literal(...taskStatuses),
   scheduleId: described(Schema.NullOr(Schema.String), "The schedule that made it; null for a one-shot"),
+  origin: described(
+    Schema.NullOr(Schema.String),
+    "What made it of its schedule: schedule, manual:<its id> or backfill:<id>; null for a one-shot"
+  ),
   redriveOf: described(Schema.NullOr(Schema.String), "The dead letter that it repeats"),
   redrivenAs: described(Schema.NullOr(Schema.String), "The Task that repeats it, once it has failed for good"),
+  priority: described(Schema.Int, "-100 to 100: what has more of it starts first where not everything due can start"),
+  overlap: described(Schema.NullOr(TaskOverlapAnswer), "What holds for it instead of its schedule's policy"),
   createdAt: Instant,
   nominalAt: described(Instant, "The instant its rule names"),
   scheduledAt: described(Instant, "The instant it is due: the nominal one, or a retry's"),
@@ -52,7 +69,24 @@ export const TaskAnswer = Schema.Struct({
     Schema.NullOr(Schema.Struct({ reason: Schema.String, message: Schema.String })),
     "Why it failed for good"
   ),
-  skipped: described(Schema.NullOr(Schema.String), "Why it did not run"),
+  cancelledBy: described(
+    Schema.NullOr(Schema.Literal(...cancelCauses)),
+    "Who or what cancelled it: itself, its schedule, its function or name, its backfill, or a later occurrence (overlap)"
+  ),
+  skipped: described(
+    Schema.NullOr(Schema.Literal(...skipReasons)),
+    "Why it did not run: another one was under way (overlap); its schedule was paused; it was late and is not made up " +
+      "for (catchUp), later than it may be (window), or one too many (cap)"
+  ),
+  skippedCount: described(
+    Schema.NullOr(Schema.Int),
+    "For how many occurrences, one after the other, this record of what was skipped stands; 1: for its own"
+  ),
+  skippedUpTo: described(
+    Schema.NullOr(Instant),
+    "The nominal instant of the last of them; nominalAt is that of the first"
+  ),
+  skippedNote: described(Schema.NullOr(Schema.String), "By whom and why, where somebody has said so"),
   attempts: Schema.Array(AttemptAnswer),
   logTail: described(Schema.NullOr(Schema.String), "The end of the latest attempt's log, at most 4 KB")
 }).annotations({ identifier: "Task" })
@@ -91,6 +125,16 @@ const attemptAnswer = (attempt: Attempt): TaskAnswer["attempts"][number] => ({
   logTail: attempt.ended?.logTail ?? null
 })
 
+const skipAnswer = (task: Task): Pick<TaskAnswer, "skipped" | "skippedCount" | "skippedUpTo" | "skippedNote"> =>
+  task.status === "Skipped"
+    ? {
+      skipped: task.skipped,
+      skippedCount: task.range?.count ?? 1,
+      skippedUpTo: iso(task.range?.last ?? task.nominalAt),
+      skippedNote: task.note ?? null
+    }
+    : { skipped: null, skippedCount: null, skippedUpTo: null, skippedNote: null }
+
 /** Shows a Task; nothing in it is a secret of the server. */
 export const taskAnswer = (task: Task): TaskAnswer => ({
   id: task.id,
@@ -98,8 +142,11 @@ export const taskAnswer = (task: Task): TaskAnswer => ({
   function: functionAnswer(task.function),
   status: task.status,
   scheduleId: task.scheduleId ?? null,
+  origin: task.origin ?? null,
   redriveOf: task.redriveOf ?? null,
   redrivenAs: task.status === "Failed" ? task.redrivenAs ?? null : null,
+  priority: task.priority,
+  overlap: task.overlap === undefined ? null : taskOverlapAnswer(task.overlap),
   createdAt: iso(task.createdAt),
   nominalAt: iso(task.nominalAt),
   scheduledAt: iso(task.dueAt),
@@ -109,7 +156,8 @@ export const taskAnswer = (task: Task): TaskAnswer => ({
   jsonPayload: task.payload,
   ...resultAnswer(task.status === "Succeeded" ? task.result : undefined),
   failure: task.status === "Failed" ? { reason: task.failure.reason, message: task.failure.message } : null,
-  skipped: task.status === "Skipped" ? task.skipped : null,
+  cancelledBy: task.status === "Cancelled" ? task.cancelledBy : null,
+  ...skipAnswer(task),
   attempts: task.attempts.map(attemptAnswer),
   logTail: task.attempts.at(-1)?.ended?.logTail ?? null
 })

@@ -5,8 +5,9 @@
  */
 import { Context } from "effect"
 import type { Effect, Option, Stream } from "effect"
+import type { Backfill } from "../domain/Backfill.ts"
 import type { InvalidInput, TaskRepositoryError } from "../domain/Errors.ts"
-import type { InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
+import type { BackfillId, InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type {
   CancelledTask,
   FailedTask,
@@ -42,8 +43,11 @@ export interface Heartbeat extends Lease {
   readonly controlsRevision: number
 }
 
-/** What all instances go by: `cap` bounds how many run at once, `breaker` keeps calls from a function that fails. */
-export type ControlKind = "cap" | "breaker"
+/**
+ * What all instances go by: `cap` bounds how many run at once, `breaker` keeps calls from a function that fails, `pause`
+ * has nothing start.
+ */
+export type ControlKind = "cap" | "breaker" | "pause"
 
 export interface Control {
   readonly kind: ControlKind
@@ -162,10 +166,16 @@ export type StartVerdict =
     readonly next: ScheduledTask | undefined
     /** Milliseconds for which the mark waited for its turn before the store was asked; default: 0. */
     readonly waited?: Millis | undefined
+    /** Other occurrences that were under way, and are cancelled for this one; default: none. */
+    readonly cancelled?: ReadonlyArray<CancelledTask> | undefined
   }
+  /** It has to wait, for its schedule's pause or for another occurrence, and is nobody's until then. */
+  | { readonly _tag: "Waits"; readonly task: ScheduledTask; readonly next: ScheduledTask | undefined }
   | { readonly _tag: "Skipped"; readonly task: SkippedTask; readonly next: ScheduledTask | undefined }
   /** As many run as may, over all instances whose lease lives. The Task is still the caller's. */
   | { readonly _tag: "Capped"; readonly cap: string }
+  /** The function, or all of them, are paused: nothing of them starts. The Task is still the caller's. */
+  | { readonly _tag: "Paused" }
   /** It was too late: its deadline had passed at the instant of the mark. */
   | { readonly _tag: "Expired"; readonly task: FailedTask; readonly next: ScheduledTask | undefined }
   /** No longer ours: cancelled, taken over, edited; or the lease has ended. */
@@ -176,6 +186,8 @@ export interface SettleRequest extends Settlement {
   readonly successor: Successor | undefined
   /** The Task as its start mark gave it: spares the store reading it back. */
   readonly running?: RunningTask | undefined
+  /** Whether its schedule is to know: an occurrence may wait for this one, or failures are counted. Default: no. */
+  readonly tells?: boolean | undefined
 }
 
 export type SettleVerdict =
@@ -183,13 +195,17 @@ export type SettleVerdict =
     readonly _tag: "Accepted"
     readonly task: ScheduledTask | FinishedTask
     readonly next: ScheduledTask | undefined
+    /** Whether another occurrence has waited for it, and may be claimed now; default: no. */
+    readonly freed?: boolean | undefined
   }
   | { readonly _tag: "Fenced" }
 
 /** What to cancel. A schedule is cancelled with its live occurrences, all at once. */
 export type CancelTarget =
   | { readonly _tag: "Task"; readonly id: TaskId; readonly successor: Successor | undefined }
-  | { readonly _tag: "Schedule"; readonly id: TaskScheduleId }
+  /** `remove`: and nothing is left of it but its Tasks. */
+  | { readonly _tag: "Schedule"; readonly id: TaskScheduleId; readonly remove?: boolean | undefined }
+  | { readonly _tag: "Backfill"; readonly id: BackfillId }
   | { readonly _tag: "Function"; readonly name: string }
   | { readonly _tag: "Named"; readonly name: string }
 
@@ -200,6 +216,38 @@ export interface Cancelled {
   readonly next: ScheduledTask | undefined
 }
 
+/** A schedule in a transaction that has locked it. */
+export interface ScheduleFound {
+  readonly schedule: TaskSchedule
+  /** Occurrences by its rule that have not begun, in their order: the next one, and those that wait for their turn. */
+  readonly waiting: ReadonlyArray<ScheduledTask>
+}
+
+/** What is to become of it. */
+export interface ScheduleChange<A> {
+  readonly answer: A
+  /** The schedule as it is to be; absent: as it is. */
+  readonly schedule?: TaskSchedule | undefined
+  /** Some of those that were found waiting, as they are to be, owned by nobody and with a greater token. */
+  readonly tasks?: ReadonlyArray<ScheduledTask> | undefined
+  /** New Tasks of it. */
+  readonly inserts?: ReadonlyArray<ScheduledTask> | undefined
+  /** The idempotency key of the first of them. */
+  readonly key?: IdempotencyKey | undefined
+  readonly backfill?: Backfill | undefined
+}
+
+export interface ScheduleChanged<A> {
+  readonly answer: A
+  /** The Tasks that were changed as they are stored, claimed by the writer where they become claimable soon enough. */
+  readonly tasks: ReadonlyArray<ScheduledTask>
+  /** One each, in order. */
+  readonly inserted: ReadonlyArray<InsertVerdict>
+}
+
+/** How many Tasks of a backfill are in which state. */
+export type BackfillCounts = Readonly<Record<TaskStatus, number>>
+
 export interface TaskFilter {
   readonly ids?: ReadonlyArray<TaskId> | undefined
   /** The bare name of the function. */
@@ -207,6 +255,8 @@ export interface TaskFilter {
   readonly name?: string | undefined
   readonly status?: ReadonlyArray<TaskStatus> | undefined
   readonly scheduleId?: TaskScheduleId | undefined
+  /** What made it: `schedule`, `manual:<id>` or `backfill:<id>`. */
+  readonly origin?: string | undefined
   /** All of these, with these values. */
   readonly tags?: Readonly<Record<string, string>> | undefined
   /** Due at or after, epoch milliseconds. */
@@ -329,6 +379,9 @@ export interface Reaping extends Reaped {
 
 /** A payload longer than this is not held while its Task waits: a shared store gives it back with the start mark. */
 export const longestHeldPayload = 4_096
+
+/** Backfills that one call lists at the most. */
+export const mostBackfills = 1_000
 
 /** Counting stops here: what is asked for is whether it grows, not the exact number of a great many. */
 export const mostCounted = 100_000
@@ -453,6 +506,12 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
     claim: ClaimOnInsert | undefined
   ) => Io<ReadonlyArray<RedriveVerdict>>
 
+  /** Whether an instance's lease lives. */
+  readonly isAlive: (instanceId: InstanceId) => Io<boolean>
+
+  /** How many run under living leases: of a function or, under the empty name, of all. */
+  readonly countRunning: (functionName: string) => Io<number>
+
   /** How many Tasks match; counted up to `mostCounted`. */
   readonly count: (filter: TaskFilter) => Io<number>
 
@@ -469,7 +528,35 @@ export class TaskRepository extends Context.Tag("effect-lambda-scheduler/ports/T
     key?: IdempotencyKey
   ) => Io<InsertScheduleVerdict>
 
+  /**
+   * Changes a schedule and what waits of it, in one transaction with nothing in between: a start mark comes before it,
+   * or after.
+   *
+   * @param claim by whom changed and new Tasks are claimed
+   * @param change decides; it may be asked again. `undefined`: there is no such schedule
+   */
+  readonly changeSchedule: <A>(
+    id: TaskScheduleId,
+    claim: ClaimOnInsert | undefined,
+    change: (found: ScheduleFound | undefined) => ScheduleChange<A>
+  ) => Io<ScheduleChanged<A>>
+
   readonly getSchedule: (id: TaskScheduleId) => Io<Option.Option<TaskSchedule>>
+
+  /**
+   * The latest occurrence by a schedule's rule up to an instant, of which there is a record.
+   *
+   * @param upTo epoch milliseconds, of the nominal instant
+   */
+  readonly latestOccurrence: (id: TaskScheduleId, upTo: EpochMillis) => Io<Option.Option<Task>>
+
+  readonly getBackfill: (id: BackfillId) => Io<Option.Option<Backfill>>
+
+  /** Of a schedule, newest first; at most 1,000. */
+  readonly listBackfills: (id: TaskScheduleId) => Io<ReadonlyArray<Backfill>>
+
+  /** How many of its Tasks are in which state; those that retention has removed are in none. */
+  readonly countBackfill: (backfill: Backfill) => Io<BackfillCounts>
 
   readonly listSchedules: (
     filter: TaskScheduleFilter,

@@ -5,7 +5,7 @@ import { effectOn, leftOutBetween } from "../domain/DstEffects.ts"
 import { InvalidInput } from "../domain/Errors.ts"
 import type { Recurrence } from "../domain/Recurrence.ts"
 import { zonedOf } from "../domain/Recurrence.ts"
-import { nextOccurrence } from "../domain/TaskSchedule.ts"
+import { instantAfter } from "../domain/TaskSchedule.ts"
 import type { EpochMillis, InstantInput } from "../domain/Time.ts"
 import { farthest, parseInstant, shown } from "../domain/Time.ts"
 import type { RecurringTrigger, TimingOptions, Trigger } from "../domain/Trigger.ts"
@@ -55,7 +55,7 @@ export const occurrenceOf = (rule: Recurrence, at: EpochMillis): Occurrence => (
 
 /** Occurrences of a rule from one on, as if each run took no time. */
 export function* occurrencesFrom(rule: Recurrence, first: EpochMillis): Generator<EpochMillis> {
-  for (let at: EpochMillis | undefined = first; at !== undefined; at = nextOccurrence(rule, at, at).nominalAt) yield at
+  for (let at: EpochMillis | undefined = first; at !== undefined; at = instantAfter(rule, at)) yield at
 }
 
 const isRecurring = (trigger: Trigger): trigger is RecurringTrigger =>

@@ -9,6 +9,8 @@ import { anEnd, anInstanceId, aTask, t0, toFailed, toRetry, toSucceeded } from "
 const me = anInstanceId()
 const other = anInstanceId()
 
+const overlaps: TaskLifecycle.Skip = { skipped: "overlap", range: undefined, note: undefined }
+
 const made = <A>(task: A | undefined): A => task ?? expect.fail("the transition was refused")
 
 const free = aTask({ token: 4 })
@@ -33,9 +35,9 @@ const states = {
   Running: running,
   Succeeded: settledTo(toSucceeded()),
   Failed: settledTo(toFailed()),
-  Cancelled: made(TaskLifecycle.cancel(running, t0 + 5)),
+  Cancelled: made(TaskLifecycle.cancel(running, "task", t0 + 5)),
   "Failed, expired": made(TaskLifecycle.expire(claimed, me, claimed.token, t0 + 5)),
-  Skipped: made(TaskLifecycle.skip(claimed, me, claimed.token, "overlap", t0 + 5))
+  Skipped: made(TaskLifecycle.skip(claimed, me, claimed.token, overlaps, t0 + 5))
 }
 type StateName = keyof typeof states
 
@@ -44,12 +46,12 @@ const events = {
   claim: (task: Task) => TaskLifecycle.claim(task, me),
   release: (task: Task) => TaskLifecycle.release(task, task.token, t0 + 20),
   start: (task: Task) => TaskLifecycle.start(task, me, task.token, t0 + 20),
-  skip: (task: Task) => TaskLifecycle.skip(task, me, task.token, "overlap", t0 + 20),
+  skip: (task: Task) => TaskLifecycle.skip(task, me, task.token, overlaps, t0 + 20),
   expire: (task: Task) => TaskLifecycle.expire(task, me, task.token, t0 + 20),
   succeed: (task: Task) => settle(task, toSucceeded()),
   fail: (task: Task) => settle(task, toFailed()),
   retry: (task: Task) => settle(task, toRetry(t0 + 30)),
-  cancel: (task: Task) => TaskLifecycle.cancel(task, t0 + 20),
+  cancel: (task: Task) => TaskLifecycle.cancel(task, "task", t0 + 20),
   takeOver: (task: Task) => TaskLifecycle.takeOver(task, other)
 }
 type EventName = keyof typeof events
@@ -110,13 +112,13 @@ describe("TaskLifecycle", () => {
     for (const token of [claimed.token - 1, claimed.token + 1]) {
       expect(TaskLifecycle.release(claimed, token, t0)).toBeUndefined()
       expect(TaskLifecycle.start(claimed, me, token, t0)).toBeUndefined()
-      expect(TaskLifecycle.skip(claimed, me, token, "overlap", t0)).toBeUndefined()
+      expect(TaskLifecycle.skip(claimed, me, token, overlaps, t0)).toBeUndefined()
       expect(TaskLifecycle.expire(claimed, me, token, t0)).toBeUndefined()
       const settlement = { id: running.id, token, end: anEnd("succeeded"), to: toSucceeded() }
       expect(TaskLifecycle.settle(running, me, settlement)).toBeUndefined()
     }
     expect(TaskLifecycle.start(claimed, other, claimed.token, t0)).toBeUndefined()
-    expect(TaskLifecycle.skip(claimed, other, claimed.token, "overlap", t0)).toBeUndefined()
+    expect(TaskLifecycle.skip(claimed, other, claimed.token, overlaps, t0)).toBeUndefined()
     expect(TaskLifecycle.expire(claimed, other, claimed.token, t0)).toBeUndefined()
     const settlement = { id: running.id, token: running.token, end: anEnd("succeeded"), to: toSucceeded() }
     expect(TaskLifecycle.settle(running, other, settlement)).toBeUndefined()
@@ -141,14 +143,37 @@ describe("TaskLifecycle", () => {
 
   it("cancelling ends the running attempt as unknown, and leaves earlier ones alone", () => {
     const again = made(TaskLifecycle.start(states["Scheduled, kept for a retry"], me, running.token + 1, t0 + 10))
-    const cancelled = made(TaskLifecycle.cancel(again, t0 + 12))
+    const cancelled = made(TaskLifecycle.cancel(again, "task", t0 + 12))
     expect(cancelled.attempts).toMatchObject([
       { number: 1, ended: { at: t0 + 5, outcome: "failed" } },
       { number: 2, ended: { at: t0 + 12, outcome: "unknown", error: { reason: "Cancelled" } } }
     ])
     expect(spentAttempts(cancelled)).toBe(2)
-    const between = made(TaskLifecycle.cancel(states["Scheduled, kept for a retry"], t0 + 12))
+    const between = made(TaskLifecycle.cancel(states["Scheduled, kept for a retry"], "task", t0 + 12))
     expect(between.attempts).toEqual(states["Scheduled, kept for a retry"].attempts)
+  })
+
+  it("cancelling says for what it was", () => {
+    for (const cause of ["task", "schedule", "function", "name", "backfill", "overlap"] as const) {
+      expect(made(TaskLifecycle.cancel(running, cause, t0)).cancelledBy).toBe(cause)
+      expect(made(TaskLifecycle.cancel(free, cause, t0)).cancelledBy).toBe(cause)
+    }
+  })
+
+  it("skipping says why, for how many, and who has said so", () => {
+    const why: TaskLifecycle.Skip = {
+      skipped: "paused",
+      range: { count: 3, last: t0 + 20 },
+      note: "paused since ... by ada"
+    }
+    expect(made(TaskLifecycle.skip(claimed, me, claimed.token, why, t0 + 30))).toEqual({
+      ...claimed,
+      ...why,
+      status: "Skipped",
+      finishedAt: t0 + 30,
+      owner: undefined,
+      token: claimed.token + 1
+    })
   })
 
   it("throttled, notReady and notSent attempts are numbered but not spent", () => {
@@ -190,7 +215,7 @@ describe("TaskLifecycle", () => {
       case "start":
         return TaskLifecycle.start(task, by, token, now)
       case "skip":
-        return TaskLifecycle.skip(task, by, token, "overlap", now)
+        return TaskLifecycle.skip(task, by, token, overlaps, now)
       case "expire":
         return TaskLifecycle.expire(task, by, token, now)
       case "succeed":
@@ -200,7 +225,7 @@ describe("TaskLifecycle", () => {
       case "retry":
         return TaskLifecycle.settle(task, by, settlement(toRetry(now + 10, keep)))
       case "cancel":
-        return TaskLifecycle.cancel(task, now)
+        return TaskLifecycle.cancel(task, "task", now)
       case "takeOver":
         return TaskLifecycle.takeOver(task, by)
     }
@@ -254,7 +279,7 @@ describe("TaskLifecycle", () => {
     const waiting = states["Scheduled, kept for a retry"]
     const ended = waiting.attempts[0]?.ended?.at
     expect(ended).toBe(t0 + 5)
-    const skipped = made(TaskLifecycle.skip(waiting, me, waiting.token, "overlap", t0 + 4))
+    const skipped = made(TaskLifecycle.skip(waiting, me, waiting.token, overlaps, t0 + 4))
     expect(skipped.finishedAt).toBe(ended)
     expect(made(TaskLifecycle.expire(waiting, me, waiting.token, t0 + 4)).finishedAt).toBe(ended)
   })

@@ -41,14 +41,14 @@ describe("a wall clock that is set", () => {
         const grid = (yield* instants("other")).map((at) => at - begin)
         assert.strictEqual(
           grid.length,
-          3,
-          `the first, the one that was waited for, the latest that had passed: ${grid.join()}`
+          2,
+          `the first, and the latest that had passed for all of them: ${grid.join()}`
         )
         yield* TestClock.adjust("1 hour")
-        const later = (yield* instants("other")).map((at) => at - begin).slice(3)
+        const later = (yield* instants("other")).map((at) => at - begin).slice(2)
         assert.deepStrictEqual(later.map((at) => at % 1_200_000), later.map(() => 0))
         assert.strictEqual(later.length, 3)
-        assert.strictEqual((yield* scheduler.getSchedule(id)).missed, 4)
+        assert.strictEqual((yield* scheduler.getSchedule(id)).missed, 5)
       }).pipe(Effect.provide(yield* Effect.withClock(Layer.build(engine()), clock)))
     }))
 

@@ -123,7 +123,7 @@ describe("a reader that lags behind the changes", () => {
   it.scoped("asks again when asking failed", () =>
     Effect.gen(function*() {
       const task = aTask()
-      const finished = { ...task, status: "Cancelled", finishedAt: 1 } as const
+      const finished = { ...task, status: "Cancelled", cancelledBy: "task", finishedAt: 1 } as const
       let asked = 0
       const { events } = yield* lagging(() =>
         Effect.suspend((): Effect.Effect<Option.Option<Task>, TaskRepositoryError> => {

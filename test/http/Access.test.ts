@@ -76,7 +76,9 @@ describe("a server with a key", () => {
         ["GET", "/openapi.json"],
         ["GET", "/docs"],
         ["GET", "/nope"],
-        ["DELETE", "/list"]
+        ["DELETE", "/list"],
+        ["PATCH", "/v1/schedules/x"],
+        ["PUT", "/v1/pause"]
       ] as const
       const wrong = [
         undefined,

@@ -391,8 +391,17 @@ describe("Host and Origin", () => {
       }
       const own = { headers: { origin: `http://127.0.0.1:${port}` } }
       expect((yield* ask("GET", "/list", own)).status).toBe(200)
-      expect((yield* ask("POST", "/cancel/a", { headers: { "sec-fetch-site": "cross-site" } })).refusal)
-        .toEqual([403, "ORIGIN_NOT_ALLOWED"])
+      for (
+        const [method, path] of [
+          ["POST", "/cancel/a"],
+          ["DELETE", "/v1/pause"],
+          ["PUT", "/v1/pause"],
+          ["PATCH", "/v1/schedules/a"]
+        ] as const
+      ) {
+        const crossed = yield* ask(method, path, { headers: { "sec-fetch-site": "cross-site" } })
+        expect([method, ...crossed.refusal]).toEqual([method, 403, "ORIGIN_NOT_ALLOWED"])
+      }
       expect((yield* ask("POST", "/cancel/a", { headers: { "sec-fetch-site": "same-origin" } })).problem.status).toBe(
         404
       )

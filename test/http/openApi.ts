@@ -25,7 +25,10 @@ interface Operation {
   readonly parameters: ReadonlyArray<{ readonly name: string; readonly in: string }>
   readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: JsonSchema }>> }
   readonly responses: Readonly<
-    Record<string, { readonly content?: Readonly<Record<string, { readonly schema: JsonSchema }>> }>
+    Record<string, {
+      readonly content?: Readonly<Record<string, { readonly schema: JsonSchema }>>
+      readonly headers?: Readonly<Record<string, object>>
+    }>
   >
 }
 
@@ -90,14 +93,27 @@ const mismatches = (
 
 /** Holds an answer against what the document says of its route. */
 export const expectAsDocumented = (spec: Specification, method: string, path: string, answer: Answer): void => {
-  const documented = spec.paths[path]?.[method.toLowerCase()]?.responses[String(answer.status)]?.content ?? {}
-  const [type, schema] = Object.entries(documented)[0] ?? []
+  const documented = spec.paths[path]?.[method.toLowerCase()]?.responses[String(answer.status)]
+  expect([method, path, answer.status, documented]).not.toEqual([method, path, answer.status, undefined])
+  const [type, schema] = Object.entries(documented?.content ?? {})[0] ?? []
   expect([method, path, answer.status, answer.headers["content-type"]]).toEqual([method, path, answer.status, type])
   if (type?.includes("json") === true) {
     expect([method, path, mismatches(spec, schema?.schema ?? {}, answer.body)]).toEqual([method, path, []])
   }
+  const shown = ["etag"].filter((name) => answer.headers[name] !== undefined)
+  const headers = Object.keys(documented?.headers ?? {}).map((name) => name.toLowerCase())
+  expect([method, path, answer.status, shown]).toEqual([method, path, answer.status, headers])
 }
 
 /** Holds a request's body against the document. */
-export const bodyMismatches = (spec: Specification, path: string, body: unknown): ReadonlyArray<string> =>
-  mismatches(spec, spec.paths[path]?.["post"]?.requestBody?.content["application/json"]?.schema ?? {}, body)
+export const bodyMismatches = (
+  spec: Specification,
+  path: string,
+  body: unknown,
+  method = "POST"
+): ReadonlyArray<string> =>
+  mismatches(
+    spec,
+    spec.paths[path]?.[method.toLowerCase()]?.requestBody?.content["application/json"]?.schema ?? {},
+    body
+  )

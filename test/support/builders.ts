@@ -1,11 +1,14 @@
 /** Tasks, schedules and their parts with everything set, so that a test names only what it is about. */
+import { defaultCatchUp } from "../../src/domain/CatchUp.ts"
 import { InstanceId, TaskId, TaskScheduleId, uuid7 } from "../../src/domain/Ids.ts"
 import type { AttemptOutcome } from "../../src/domain/Invocation.ts"
+import { defaultOverlap } from "../../src/domain/Overlap.ts"
 import { defaultRetryPolicy } from "../../src/domain/RetryPolicy.ts"
 import type { AttemptEnd, FunctionTarget, ScheduledTask } from "../../src/domain/Task.ts"
 import type { SettledTo } from "../../src/domain/TaskLifecycle.ts"
 import type { Successor, TaskSchedule } from "../../src/domain/TaskSchedule.ts"
-import { nextOccurrence } from "../../src/domain/TaskSchedule.ts"
+import { instantAfter } from "../../src/domain/TaskSchedule.ts"
+import { missedOf, planFrom } from "../../src/policies/catchUp.ts"
 import type { PruneRequest, SettleRequest } from "../../src/ports/TaskRepository.ts"
 
 /** Where the tests' time begins: 2027-01-15T08:00:00Z. */
@@ -43,6 +46,7 @@ export const aTask = (fields: Partial<Omit<ScheduledTask, "status">> = {}): Sche
     priority: 0,
     scheduleId: undefined,
     origin: undefined,
+    overlap: undefined,
     redriveOf: undefined,
     nominalAt: dueAt,
     claimableAt: dueAt,
@@ -74,6 +78,11 @@ export const aSchedule = (fields: Partial<TaskSchedule> = {}): TaskSchedule => {
     cursor: createdAt,
     runs: 0,
     missed: 0,
+    overlap: defaultOverlap,
+    catchUp: defaultCatchUp,
+    pauseAfterFailures: undefined,
+    failures: 0,
+    pause: undefined,
     ...fields,
     createdAt
   }
@@ -97,15 +106,18 @@ export const occurrenceOf = (schedule: TaskSchedule, nominalAt: number = schedul
     dueAt: nominalAt
   })
 
-/** What follows an occurrence, planned at `now`. */
 /** A successor of a rule that goes on. */
 export type Followed = Successor & { readonly task: ScheduledTask }
 
+/** What follows an occurrence that begins, or ends, at `now`. */
 export const successorOf = (schedule: TaskSchedule, nominalAt: number, now: number = nominalAt): Followed => {
-  const next = nextOccurrence(schedule.recurrence, nominalAt, now)
+  const { recurrence } = schedule
+  const { next, passed } = recurrence._tag === "Spaced"
+    ? { next: instantAfter(recurrence, Math.max(now, nominalAt)), passed: [] }
+    : planFrom(schedule, instantAfter(recurrence, nominalAt), now)
   return {
-    task: occurrenceOf(schedule, next.nominalAt),
-    missed: next.missed,
+    task: occurrenceOf(schedule, next),
+    missed: missedOf(passed),
     revision: schedule.revision,
     claimUntil: Infinity
   }

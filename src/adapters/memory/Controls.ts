@@ -1,5 +1,6 @@
 /** What all instances go by, in memory. */
-import { capOf } from "../../policies/caps.ts"
+import { capOf, ofAll } from "../../policies/caps.ts"
+import { isPaused } from "../../policies/pauses.ts"
 import type { Control, ControlKind } from "../../ports/TaskRepository.ts"
 
 export class Controls {
@@ -12,6 +13,11 @@ export class Controls {
 
   capOf(name: string): number {
     return capOf(this.get("cap", name))
+  }
+
+  /** Whether nothing of a function may start. */
+  isPaused(functionName: string): boolean {
+    return isPaused(this.get("pause", ofAll)) || isPaused(this.get("pause", functionName))
   }
 
   private get(kind: ControlKind, name: string): string | undefined {

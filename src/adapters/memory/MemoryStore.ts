@@ -3,9 +3,13 @@
  * transaction: it runs without giving way, so nobody sees half of it.
  */
 import { Heap } from "../../domain/Heap.ts"
-import type { InstanceId } from "../../domain/Ids.ts"
+import type { Backfill } from "../../domain/Backfill.ts"
+import { originOf } from "../../domain/Backfill.ts"
+import type { BackfillId, InstanceId } from "../../domain/Ids.ts"
 import { TaskId, TaskScheduleId } from "../../domain/Ids.ts"
+import { isBuffering } from "../../domain/Overlap.ts"
 import type {
+  CancelCause,
   CancelledTask,
   FinishedTask,
   RedriveTask,
@@ -14,16 +18,20 @@ import type {
   Task,
   TaskStatus
 } from "../../domain/Task.ts"
-import { isFinished } from "../../domain/Task.ts"
+import { isByRule, isFinished, laneOf } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
+import { pausedUntil } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
+import { farthest } from "../../domain/Time.ts"
 import { ofAll } from "../../policies/caps.ts"
-import type { Followed } from "../../policies/occurrences.ts"
-import { asStored, begin, begunKinds, follow, verdictOn } from "../../policies/occurrences.ts"
+import { noteEnd } from "../../policies/failures.ts"
+import type { Followed, ScheduleState } from "../../policies/occurrences.ts"
+import { asStored, begin, begunKinds, follow, overlapOf, verdictOn } from "../../policies/occurrences.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
 import { mostCounted } from "../../ports/TaskRepository.ts"
 import type {
+  BackfillCounts,
   Backlog,
   Cancelled,
   CancelTarget,
@@ -41,6 +49,9 @@ import type {
   Reaped,
   RecallRequest,
   RedriveVerdict,
+  ScheduleChange,
+  ScheduleChanged,
+  ScheduleFound,
   SettleRequest,
   SettleVerdict,
   StartMark,
@@ -73,6 +84,7 @@ const isLaneBefore = (left: ScheduledTask | undefined, right: ScheduledTask | un
 export class MemoryStore {
   readonly tasks = new NewestFirst<TaskId, Task>()
   readonly schedules = new NewestFirst<TaskScheduleId, ScheduleEntry>()
+  readonly backfills = new Map<BackfillId, Backfill>()
   readonly changes = new ChangeLog()
   readonly controls = new Controls()
   private readonly running = new Set<TaskId>()
@@ -154,7 +166,8 @@ export class MemoryStore {
       const claimed = TaskLifecycle.claim(next, request.lease.instanceId)
       if (claimed === undefined) continue
       const isStartable = claimed.claimableAt <= request.now && claimed.scheduleId === undefined &&
-        claimed.attempts.length === 0 && request.unstartable?.includes(claimed.function.name) !== true
+        claimed.attempts.length === 0 && request.unstartable?.includes(claimed.function.name) !== true &&
+        !this.controls.isPaused(claimed.function.name)
       const started = startable > 0 && isStartable
         ? TaskLifecycle.start(claimed, request.lease.instanceId, claimed.token, request.now)
         : undefined
@@ -213,29 +226,87 @@ export class MemoryStore {
   }
 
   recall({ functionName, limit, now }: RecallRequest): number {
-    const found = this.unownedOf(functionName, limit, (task) => task.claimableAt > now && task.dueAt <= now)
+    const isDeferred = (task: ScheduledTask) =>
+      task.claimableAt > now && task.dueAt <= now && task.claimableAt < farthest &&
+      this.scheduleOf(task)?.schedule.pause === undefined
+    const found = this.unownedOf(functionName, limit, isDeferred)
     for (const task of found) this.put({ ...task, claimableAt: now }, undefined)
     this.noteStale(found.length)
     return found.length
   }
 
+  private isPaused(task: Task, now: EpochMillis): boolean {
+    const schedule = this.scheduleOf(task)?.schedule
+    return schedule !== undefined && isByRule(task) && pausedUntil(schedule, now) !== undefined
+  }
+
   /** @param storeNow by which leases are judged */
   start(lease: Lease, mark: StartMark, now: EpochMillis, storeNow: EpochMillis): StartVerdict {
     const task = this.tasks.get(mark.id)
+    if (task !== undefined && this.controls.isPaused(task.function.name)) return { _tag: "Paused" }
     const cap = mark.caps?.find((cap) => this.controls.capOf(cap) <= this.runningUnder(cap, storeNow))
     if (cap !== undefined) return { _tag: "Capped", cap }
     const entry = task && this.scheduleOf(task)
-    const state = entry && { schedule: entry.schedule, othersUnderWay: entry.underWay.size }
-    const begun = task && begin(task, state, lease.instanceId, mark, now)
+    const begun = task && begin(task, entry && this.stateOf(task, entry), lease.instanceId, mark, now)
     if (begun === undefined) return { _tag: "Fenced" }
+    const cancelled = begun.replaces && entry !== undefined ? this.cancelOthers(begun.task, entry, now) : []
     this.put(begun.task, begunKinds[begun.task.status])
     if (begun.task.status === "Running") entry?.underWay.add(begun.task.id)
     const next = begun.followed && this.followed(entry, begun.followed, lease)
-    return verdictOn(begun.task, next)
+    if (isFinished(begun.task)) this.freeNext(begun.task, now)
+    return verdictOn(begun.task, next, cancelled)
+  }
+
+  /** What a Task shares its turn with. */
+  private stateOf(task: Task, { live, schedule, underWay }: ScheduleEntry): ScheduleState {
+    const lane = laneOf(task)
+    const isOther = (id: TaskId) => id !== task.id && laneOf(this.tasks.get(id) as Task) === lane
+    const waits = isBuffering(overlapOf(task, schedule)) && lane === "schedule"
+    const isBefore = (id: TaskId) => {
+      const other = this.tasks.get(id) as Task
+      return isOther(id) && other.attempts.length === 0 &&
+        (other.nominalAt < task.nominalAt || (other.nominalAt === task.nominalAt && other.id < task.id)) &&
+        !this.isPaused(other, task.nominalAt)
+    }
+    return {
+      schedule,
+      others: {
+        underWay: [...underWay].filter(isOther).length,
+        before: waits ? [...live].filter(isBefore).length : 0
+      }
+    }
+  }
+
+  private cancelOthers(task: Task, entry: ScheduleEntry, now: EpochMillis): ReadonlyArray<CancelledTask> {
+    return [...entry.underWay].flatMap((id) => {
+      const other = this.tasks.get(id) as Task
+      if (id === task.id || laneOf(other) !== laneOf(task)) return []
+      return this.cancelTask(other, "overlap", now) ?? []
+    })
+  }
+
+  /** Somebody has made room: the first that waits in this lane is looked at now, and not only later. */
+  private freeNext(ended: Task, now: EpochMillis): boolean {
+    const entry = this.scheduleOf(ended)
+    const lane = laneOf(ended)
+    let next: ScheduledTask | undefined
+    for (const id of entry?.live ?? []) {
+      const task = this.tasks.get(id) as Task
+      const waits = task.status === "Scheduled" && task.owner === undefined && task.attempts.length === 0 &&
+        task.claimableAt > now && task.dueAt <= now && laneOf(task) === lane && !this.isPaused(task, now)
+      if (!waits) continue
+      const isFirst = next === undefined || task.nominalAt < next.nominalAt ||
+        (task.nominalAt === next.nominalAt && task.id < next.id)
+      if (isFirst) next = task
+    }
+    if (next === undefined) return false
+    this.put({ ...next, claimableAt: now }, undefined)
+    this.noteStale()
+    return true
   }
 
   /** As in every store, what runs under a lease that has ended counts no more. */
-  private runningUnder(cap: string, now: EpochMillis): number {
+  runningUnder(cap: string, now: EpochMillis): number {
     let running = 0
     for (const id of this.running) {
       const task = this.tasks.get(id)
@@ -251,8 +322,12 @@ export class MemoryStore {
     if (settled === undefined) return { _tag: "Fenced" }
     this.put(settled, changeKinds[request.to._tag])
     const entry = this.scheduleOf(settled)
-    const next = entry && this.followed(entry, follow(entry.schedule, settled, request.successor), lease)
-    return { _tag: "Accepted", task: settled, next }
+    const { at } = request.end
+    if (entry !== undefined && request.tells === true) entry.schedule = noteEnd(entry.schedule, settled)
+    const next = entry && this.followed(entry, follow(entry.schedule, settled, request.successor, at), lease)
+    return request.tells === true && isFinished(settled) && this.freeNext(settled, at)
+      ? { _tag: "Accepted", task: settled, next, freed: true }
+      : { _tag: "Accepted", task: settled, next }
   }
 
   release(lease: Lease, id: TaskId, token: number, claimableAt: EpochMillis): void {
@@ -266,21 +341,24 @@ export class MemoryStore {
     switch (target._tag) {
       case "Task": {
         const task = this.tasks.get(target.id)
-        const cancelled = task && this.cancelTask(task, now)
+        const cancelled = task && this.cancelTask(task, "task", now)
         if (cancelled === undefined) return { tasks: [], schedules: [], next: undefined }
         const entry = this.scheduleOf(cancelled)
-        return {
-          tasks: [cancelled],
-          schedules: [],
-          next: entry && this.followed(entry, follow(entry.schedule, cancelled, target.successor), lease)
-        }
+        const next = entry && this.followed(entry, follow(entry.schedule, cancelled, target.successor, now), lease)
+        this.freeNext(cancelled, now)
+        return { tasks: [cancelled], schedules: [], next }
       }
-      case "Schedule":
-        return this.cancelSchedule(this.schedules.get(target.id), now)
+      case "Schedule": {
+        const cancelled = this.cancelSchedule(this.schedules.get(target.id), now)
+        if (target.remove === true) this.removeSchedule(target.id, now)
+        return cancelled
+      }
+      case "Backfill":
+        return this.cancelBackfill(target.id, now)
       case "Function":
-        return this.cancelAll(now, (work) => work.function.name === target.name)
+        return this.cancelAll("function", now, (work) => work.function.name === target.name)
       case "Named":
-        return this.cancelAll(now, (work) => work.name === target.name)
+        return this.cancelAll("name", now, (work) => work.name === target.name)
     }
   }
 
@@ -409,21 +487,84 @@ export class MemoryStore {
     return task.scheduleId === undefined ? undefined : this.schedules.get(task.scheduleId)
   }
 
+  changeSchedule<A>(
+    id: TaskScheduleId,
+    claim: ClaimOnInsert | undefined,
+    change: (found: ScheduleFound | undefined) => ScheduleChange<A>
+  ): ScheduleChanged<A> {
+    const entry = this.schedules.get(id)
+    const changed = change(entry && { schedule: entry.schedule, waiting: this.waitingOf(entry) })
+    if (entry !== undefined && changed.schedule !== undefined) entry.schedule = changed.schedule
+    const tasks = (changed.tasks ?? []).map((task) => this.store(task, claim))
+    this.noteStale(tasks.length)
+    // A backfill that is there has its Tasks, or had them.
+    const isThere = changed.backfill !== undefined && this.backfills.has(changed.backfill.id)
+    const inserted = (isThere ? [] : changed.inserts ?? []).map((task, index) =>
+      this.insert(task, claim, index === 0 ? changed.key : undefined)
+    )
+    if (changed.backfill !== undefined && !isThere) this.backfills.set(changed.backfill.id, changed.backfill)
+    return { answer: changed.answer, tasks, inserted }
+  }
+
+  private waitingOf({ live }: ScheduleEntry): ReadonlyArray<ScheduledTask> {
+    const isWaiting = (task: Task | undefined): task is ScheduledTask =>
+      task?.status === "Scheduled" && task.attempts.length === 0 && isByRule(task)
+    return Array.from(live, (id) => this.tasks.get(id)).filter(isWaiting)
+      .sort((left, right) => left.nominalAt - right.nominalAt)
+  }
+
+  latestOccurrence(id: TaskScheduleId, upTo: EpochMillis): Task | undefined {
+    let latest: Task | undefined
+    for (const task of this.tasks.values()) {
+      const isOne = task.scheduleId === id && isByRule(task) && task.nominalAt <= upTo
+      if (isOne && task.nominalAt > (latest?.nominalAt ?? -Infinity)) latest = task
+    }
+    return latest
+  }
+
+  countBackfill({ id, scheduleId }: Backfill): BackfillCounts {
+    const counts = { Scheduled: 0, Running: 0, Succeeded: 0, Failed: 0, Cancelled: 0, Skipped: 0 }
+    for (const task of this.tasks.values()) {
+      if (task.scheduleId === scheduleId && task.origin === originOf(id)) counts[task.status]++
+    }
+    return counts
+  }
+
+  private cancelBackfill(id: BackfillId, now: EpochMillis): Cancelled {
+    const backfill = this.backfills.get(id)
+    if (backfill === undefined) return { tasks: [], schedules: [], next: undefined }
+    this.backfills.set(id, { ...backfill, cancelledAt: backfill.cancelledAt ?? now })
+    const live = this.schedules.get(backfill.scheduleId)?.live ?? []
+    const isOfIt = (task: Task) => task.origin === originOf(id)
+    const tasks = Array.from(live, (id) => this.tasks.get(id) as Task).filter(isOfIt)
+      .flatMap((task) => this.cancelTask(task, "backfill", now) ?? [])
+    return { tasks, schedules: [], next: undefined }
+  }
+
+  private removeSchedule(id: TaskScheduleId, now: EpochMillis): void {
+    this.schedules.delete(id)
+    this.keys.noteRemoved(id, now)
+    for (const backfill of this.backfills.values()) {
+      if (backfill.scheduleId === id) this.backfills.delete(backfill.id)
+    }
+  }
+
   /** Stores what has become of a schedule, and the occurrence that follows, for the writer. */
   private followed(
     entry: ScheduleEntry | undefined,
-    { next, schedule }: Followed,
+    { next, passed, schedule }: Followed,
     lease: Lease
   ): ScheduledTask | undefined {
     if (entry !== undefined) entry.schedule = schedule
+    for (const record of passed) this.put(record, "skipped")
     if (next === undefined || this.tasks.get(next.task.id) !== undefined) return undefined
     const stored = asStored(next, lease.instanceId)
     this.put(stored, "scheduled")
     return stored
   }
 
-  private cancelTask(task: Task, now: EpochMillis): CancelledTask | undefined {
-    const cancelled = TaskLifecycle.cancel(task, now)
+  private cancelTask(task: Task, cause: CancelCause, now: EpochMillis): CancelledTask | undefined {
+    const cancelled = TaskLifecycle.cancel(task, cause, now)
     if (cancelled === undefined) return undefined
     this.put(cancelled, "cancelled")
     if (task.status === "Scheduled" && task.owner === undefined) this.noteStale()
@@ -441,13 +582,17 @@ export class MemoryStore {
     const tasks: Array<CancelledTask> = []
     for (const id of entry?.live ?? []) {
       const task = this.tasks.get(id)
-      const cancelled = task && this.cancelTask(task, now)
+      const cancelled = task && this.cancelTask(task, "schedule", now)
       if (cancelled !== undefined) tasks.push(cancelled)
     }
     return { tasks, schedules: ended === undefined ? [] : [ended], next: undefined }
   }
 
-  private cancelAll(now: EpochMillis, matches: (work: Task | TaskSchedule) => boolean): Cancelled {
+  private cancelAll(
+    cause: CancelCause,
+    now: EpochMillis,
+    matches: (work: Task | TaskSchedule) => boolean
+  ): Cancelled {
     const schedules: Array<TaskSchedule> = []
     for (const entry of this.schedules.values()) {
       const ended = matches(entry.schedule) ? this.endSchedule(entry) : undefined
@@ -455,7 +600,7 @@ export class MemoryStore {
     }
     const tasks: Array<CancelledTask> = []
     for (const task of this.tasks.values()) {
-      const cancelled = matches(task) ? this.cancelTask(task, now) : undefined
+      const cancelled = matches(task) ? this.cancelTask(task, cause, now) : undefined
       if (cancelled !== undefined) tasks.push(cancelled)
     }
     return { tasks, schedules, next: undefined }

@@ -10,7 +10,7 @@ import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import { shown } from "../../domain/Time.ts"
 import type { PageRequest, TaskFilter, TaskScheduleFilter } from "../../ports/TaskRepository.ts"
-import { TaskRepository } from "../../ports/TaskRepository.ts"
+import { mostBackfills, TaskRepository } from "../../ports/TaskRepository.ts"
 import { MemoryStore } from "./MemoryStore.ts"
 
 const hasTags = (
@@ -31,6 +31,7 @@ const finishedAt = (task: Task): EpochMillis => isFinished(task) ? task.finished
 const taskMatches = (filter: TaskFilter) => (task: Task): boolean =>
   (filter.ids === undefined || filter.ids.includes(task.id)) &&
   (filter.scheduleId === undefined || task.scheduleId === filter.scheduleId) &&
+  (filter.origin === undefined || task.origin === filter.origin) &&
   (filter.name === undefined || task.name === filter.name) &&
   (filter.functionName === undefined || task.function.name === filter.functionName) &&
   (filter.status === undefined || filter.status.includes(task.status)) &&
@@ -167,6 +168,9 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
 
     redrive: (tasks, claim) => transact((store) => tasks.map((task) => store.redrive(task, claim))),
 
+    isAlive: (instanceId) => transactAt((store, now) => store.isLeaseAlive(instanceId, now)),
+    countRunning: (functionName) => transactAt((store, now) => store.runningUnder(functionName, now)),
+
     count: (filter) => transact((store) => store.count(filter.status, taskMatches(filter))),
 
     purge: ({ filter, limit, now }) =>
@@ -176,6 +180,20 @@ const make: Effect.Effect<Context.Tag.Service<TaskRepository>> = Effect.gen(func
       transact((store) => store.insertSchedule(schedule, first, claim, key)),
 
     getSchedule: (id) => transact((store) => Option.fromNullable(store.schedules.get(id)?.schedule)),
+
+    changeSchedule: (id, claim, change) => transact((store) => store.changeSchedule(id, claim, change)),
+
+    latestOccurrence: (id, upTo) => transact((store) => Option.fromNullable(store.latestOccurrence(id, upTo))),
+
+    getBackfill: (id) => transact((store) => Option.fromNullable(store.backfills.get(id))),
+
+    listBackfills: (id) =>
+      transact((store) =>
+        [...store.backfills.values()].filter(({ scheduleId }) => scheduleId === id)
+          .sort((left, right) => left.id < right.id ? 1 : -1).slice(0, mostBackfills)
+      ),
+
+    countBackfill: (backfill) => transact((store) => store.countBackfill(backfill)),
 
     listSchedules: (filter, page) =>
       Effect.flatMap(parseCursor(page, isTaskScheduleId), (below) =>

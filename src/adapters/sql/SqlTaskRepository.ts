@@ -13,9 +13,11 @@ import { monotonic } from "../../domain/Time.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
 import type { Cancelled, InsertScheduleVerdict, InsertVerdict } from "../../ports/TaskRepository.ts"
 import { TaskRepository } from "../../ports/TaskRepository.ts"
+import * as backfills from "./backfills.ts"
 import { cancelWork } from "./cancelWork.ts"
 import type { ChangeFeed } from "./ChangeFeed.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
+import { changeSchedule } from "./changeSchedule.ts"
 import { claimTasks } from "./claimTasks.ts"
 import { changeControl, readControls } from "./controls.ts"
 import type { Db, Run } from "./Db.ts"
@@ -307,7 +309,14 @@ const make = (
           isCapped,
           startUnderCaps,
           (uncapped) => split(uncapped, startsAlone, startAlone, startFollowed)
-        ),
+        ).pipe(Effect.map((verdicts) => {
+          for (const verdict of verdicts) {
+            if (verdict._tag === "Started" && verdict.cancelled !== undefined) {
+              hints.cancelled(verdict.cancelled.map(({ id }) => id))
+            }
+          }
+          return verdicts
+        })),
 
       settle: (lease, settlements) =>
         split(
@@ -357,6 +366,8 @@ const make = (
       prune: (request) => asStoreError(pruneTasks(store, request)),
 
       redrive: (tasks, claim) => redriveGrouped(tasks.map((task) => ({ task, claimer: claimerOf(task, claim) }))),
+      isAlive: (instanceId) => asStoreError(leases.isInstanceAlive(store, instanceId)),
+      countRunning: (functionName) => asStoreError(reading.countRunning(store, functionName)),
       count: (filter) => asStoreError(reading.countTasks(store, filter)),
       purge: (request) => asStoreError(onceMore(purgeTasks(store, request))),
 
@@ -374,6 +385,20 @@ const make = (
             ([verdict]) => verdict as InsertScheduleVerdict
           )
         ),
+
+      changeSchedule: (id, claim, change) =>
+        Effect.map(asStoreError(changeSchedule(store, id, claim, change)), ({ told, ...changed }) => {
+          for (const task of told) {
+            noteStored(task)
+          }
+          hints.changed()
+          return changed
+        }),
+
+      latestOccurrence: (id, upTo) => asStoreError(reading.latestOccurrence(store, id, upTo)),
+      getBackfill: (id) => asStoreError(backfills.getBackfill(store, id)),
+      listBackfills: (id) => asStoreError(backfills.listBackfills(store, id)),
+      countBackfill: (backfill) => asStoreError(backfills.countBackfill(store, backfill)),
 
       getSchedule: (id) => Effect.flatMap(schedulesOf([id]), ([found]) => found ?? Effect.succeedNone),
 

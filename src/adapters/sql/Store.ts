@@ -17,6 +17,7 @@ export interface Tables {
   readonly changes: string
   readonly controls: string
   readonly permits: string
+  readonly backfills: string
 }
 
 export const tablesOf = (schema: string): Tables => ({
@@ -27,7 +28,8 @@ export const tablesOf = (schema: string): Tables => ({
   keys: table(schema, "idempotency_keys"),
   changes: table(schema, "task_changes"),
   controls: table(schema, "controls"),
-  permits: table(schema, "permits")
+  permits: table(schema, "permits"),
+  backfills: table(schema, "backfills")
 })
 
 export interface Store {

@@ -5,39 +5,47 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
 import type { InstanceId, TaskId, TaskScheduleId } from "../../domain/Ids.ts"
-import type { ScheduledTask, Task } from "../../domain/Task.ts"
+import type { ScheduledTask, SkippedTask, Task } from "../../domain/Task.ts"
+import { laneOf } from "../../domain/Task.ts"
 import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
+import type { EpochMillis } from "../../domain/Time.ts"
 import type { Followed } from "../../policies/occurrences.ts"
 import type { TaskChangeKind } from "../../ports/TaskRepository.ts"
 import { plain, texts } from "./arrays.ts"
+import { encodePause } from "./codecs.ts"
 import type { Run } from "./Db.ts"
 import type { InsertRequest } from "./insertTasks.ts"
-import { claimerOf, insertTasks } from "./insertTasks.ts"
+import { claimerOf, insertSkipped, insertTasks } from "./insertTasks.ts"
+import type { LanesOf } from "./lanes.ts"
+import { emptyLanes, freeNext, lanesOf, underWayOf } from "./lanes.ts"
 import { scheduleColumns } from "./rows.ts"
 import { attemptColumns, changedTasks, endedAttempts } from "./settleTasks.ts"
 import type { Change, Store } from "./Store.ts"
 import { inOrder, isAlive, noteChanges, readSchedules, readTasks } from "./Store.ts"
 
-interface ScheduleState {
+interface LockedSchedule {
   schedule: TaskSchedule
-  /** Occurrences that have begun and not ended. */
-  readonly underWay: Set<TaskId>
+  readonly lanes: LanesOf
 }
 
 /** What a transaction has locked, and what it is going to write. */
 export class Work {
   private readonly before = new Map<TaskId, Task>()
   private readonly current = new Map<TaskId, Task>()
-  readonly schedules: Map<TaskScheduleId, ScheduleState>
+  readonly schedules: Map<TaskScheduleId, LockedSchedule>
   private readonly alive: ReadonlySet<InstanceId>
   private readonly changedSchedules = new Set<TaskScheduleId>()
   readonly changes: Array<Change> = []
   /** Occurrences to be stored. */
   readonly inserts: Array<InsertRequest> = []
+  /** Records of occurrences that are passed over. */
+  readonly passed: Array<SkippedTask> = []
+  /** What has ended: the first that waits for it gets its turn. */
+  readonly ended: Array<{ readonly task: Task; readonly at: EpochMillis }> = []
 
   constructor(
     tasks: ReadonlyArray<Task>,
-    schedules: Map<TaskScheduleId, ScheduleState>,
+    schedules: Map<TaskScheduleId, LockedSchedule>,
     alive: ReadonlySet<InstanceId>
   ) {
     for (const task of tasks) {
@@ -60,22 +68,34 @@ export class Work {
     return this.alive.has(instance)
   }
 
-  scheduleOf(task: Task): ScheduleState | undefined {
+  scheduleOf(task: Task): LockedSchedule | undefined {
     return task.scheduleId === undefined ? undefined : this.schedules.get(task.scheduleId)
   }
 
-  put(task: Task, kind: TaskChangeKind): void {
+  put(task: Task, kind: TaskChangeKind | undefined): void {
     this.current.set(task.id, task)
-    this.changes.push({ kind, task })
+    this.scheduleOf(task)?.lanes.note(task)
+    if (kind !== undefined) this.changes.push({ kind, task })
+  }
+
+  /** Others of a Task's lane that are under way, as they were loaded. */
+  othersUnderWay(task: Task): ReadonlyArray<Task> {
+    const ids = this.scheduleOf(task)?.lanes.underWay(laneOf(task)) ?? []
+    return ids.flatMap((id) => id === task.id ? [] : this.current.get(id) ?? [])
+  }
+
+  noteSchedule(schedule: TaskSchedule): void {
+    const state = this.schedules.get(schedule.id)
+    if (state === undefined || state.schedule === schedule) return
+    state.schedule = schedule
+    this.changedSchedules.add(schedule.id)
   }
 
   /** Stores what has become of a schedule, and the occurrence that follows, for the writer; answers its id. */
-  followed(id: TaskScheduleId, { next, schedule }: Followed, writer: InstanceId): TaskId | undefined {
-    const state = this.schedules.get(id)
-    if (state !== undefined && state.schedule !== schedule) {
-      state.schedule = schedule
-      this.changedSchedules.add(id)
-    }
+  followed({ next, passed, schedule }: Followed, writer: InstanceId): TaskId | undefined {
+    this.noteSchedule(schedule)
+    this.passed.push(...passed)
+    for (const task of passed) this.changes.push({ kind: "skipped", task })
     if (next === undefined) return undefined
     const claim = { lease: { instanceId: writer }, until: next.claimUntil }
     this.inserts.push({ task: next.task, claimer: claimerOf(next.task, claim), key: undefined })
@@ -90,7 +110,7 @@ export class Work {
   }
 
   updatedSchedules(): ReadonlyArray<TaskSchedule> {
-    return Array.from(this.changedSchedules, (id) => (this.schedules.get(id) as ScheduleState).schedule)
+    return Array.from(this.changedSchedules, (id) => (this.schedules.get(id) as LockedSchedule).schedule)
   }
 }
 
@@ -101,6 +121,10 @@ export interface Concerned {
   readonly schedules?: ReadonlyArray<TaskScheduleId> | undefined
   /** The instances whose leases it asks for. */
   readonly owners: ReadonlyArray<InstanceId>
+  /** Whether Tasks may have to wait for others; default: no. */
+  readonly starts?: boolean | undefined
+  /** Whether one of them may take the place of others, whatever its schedule says; default: no. */
+  readonly replaces?: boolean | undefined
 }
 
 const schedulesOf = (store: Store, run: Run, tasks: ReadonlyArray<TaskId>) =>
@@ -116,7 +140,6 @@ const schedulesOf = (store: Store, run: Run, tasks: ReadonlyArray<TaskId>) =>
 export const load = (store: Store, run: Run, concerned: Concerned) =>
   Effect.gen(function*() {
     const { instances, schedules: scheduleTable, tasks: table } = store.tables
-    const wanted = plain(concerned.tasks)
     const scheduleIds = concerned.schedules ?? (yield* schedulesOf(store, run, concerned.tasks))
     const found = scheduleIds.length === 0 ? [] : yield* readSchedules(
       store,
@@ -125,26 +148,26 @@ export const load = (store: Store, run: Run, concerned: Concerned) =>
         [plain(scheduleIds)]
       )
     )
-    const schedules = new Map<TaskScheduleId, ScheduleState>(
-      found.map((schedule) => [schedule.id, { schedule, underWay: new Set() }])
-    )
+    const replaces = concerned.starts === true &&
+      (concerned.replaces === true || found.some(({ overlap }) => overlap.policy === "cancelOther"))
+    const replaced = replaces ? yield* underWayOf(store, run, scheduleIds) : []
+    const wanted = plain([...new Set([...concerned.tasks, ...replaced])])
     yield* run(`SELECT id FROM ${table} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`, [wanted])
     const rows = yield* run(
-      `SELECT others.alive, others.under_way, ${store.columns} FROM (SELECT
-          ARRAY(SELECT i.id FROM ${instances} i WHERE i.id = ANY($2::uuid[]) AND ${isAlive})::text[] AS alive,
-          ARRAY(SELECT o.schedule_id || ' ' || o.id FROM ${table} o
-            WHERE o.schedule_id = ANY($3::uuid[]) AND o.finished_at IS NULL AND o.attempt > 0) AS under_way
+      `SELECT others.alive, ${store.columns} FROM (SELECT
+          ARRAY(SELECT i.id FROM ${instances} i WHERE i.id = ANY($2::uuid[]) AND ${isAlive})::text[] AS alive
         ) others LEFT JOIN ${table} t ON t.id = ANY($1::uuid[])`,
-      [wanted, plain([...new Set(concerned.owners)]), plain(scheduleIds)]
+      [wanted, plain([...new Set(concerned.owners)])]
     )
-    const [alive, underWay] = rows[0] as unknown as readonly [ReadonlyArray<string>, ReadonlyArray<string>]
-    for (const pair of underWay) {
-      const [scheduleId, id] = pair.split(" ")
-      schedules.get(scheduleId as TaskScheduleId)?.underWay.add(id as TaskId)
-    }
-    const tasks = yield* readTasks(store, rows.flatMap(([, , ...row]) => row[0] === null ? [] : [row]))
+    const [alive] = rows[0] as unknown as readonly [ReadonlyArray<string>]
+    const known = new Set(found.map(({ id }) => id))
+    const tasks = yield* readTasks(store, rows.flatMap(([, ...row]) => row[0] === null ? [] : [row]))
     // What belongs to a schedule that cannot be read is left alone.
-    const readable = tasks.filter((task) => task.scheduleId === undefined || schedules.has(task.scheduleId))
+    const readable = tasks.filter((task) => task.scheduleId === undefined || known.has(task.scheduleId))
+    const lanes = concerned.starts === true ? yield* lanesOf(store, run, found, readable) : new Map()
+    const schedules = new Map<TaskScheduleId, LockedSchedule>(
+      found.map((schedule) => [schedule.id, { schedule, lanes: lanes.get(schedule.id) ?? emptyLanes() }])
+    )
     return new Work(readable, schedules, new Set(alive as ReadonlyArray<InstanceId>))
   })
 
@@ -177,13 +200,14 @@ const update = (store: Store, run: Run, work: Work): Effect.Effect<unknown, SqlE
       FROM u WHERE t.id = u.id
     ), updated AS (
       UPDATE ${schedules} s SET status = n.status, revision = n.revision, cursor = n.cursor, runs = n.runs,
-        missed = n.missed
-      FROM unnest($15::uuid[], $16::text[], $17::int[], $18::bigint[], $19::bigint[], $20::bigint[])
-        AS n(id, status, revision, cursor, runs, missed) WHERE s.id = n.id
+        missed = n.missed, failures = n.failures, pause = n.pause
+      FROM unnest($15::uuid[], $16::text[], $17::int[], $18::bigint[], $19::bigint[], $20::bigint[], $21::int[],
+        $22::text[]) AS n(id, status, revision, cursor, runs, missed, failures, pause) WHERE s.id = n.id
     ), ended AS (
-      INSERT INTO ${attempts} (${attemptColumns}) SELECT * FROM unnest($21::uuid[], $22::int[], $23::int[],
-        $24::uuid[], $25::bigint[], $26::bigint[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[])
-    ) ${noteChanges(store, "kind", "u", 32)}`,
+      INSERT INTO ${attempts} (${attemptColumns}) SELECT * FROM unnest($23::uuid[], $24::int[], $25::int[],
+        $26::uuid[], $27::bigint[], $28::bigint[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[])
+    ), told AS (SELECT id, kind FROM u WHERE kind IS NOT NULL)
+    ${noteChanges(store, "kind", "told", 34)}`,
     [
       ...changedTasks(changed.map(({ after }) => after)),
       plain(changed.map(({ after }) => after.attempts.length)),
@@ -195,6 +219,8 @@ const update = (store: Store, run: Run, work: Work): Effect.Effect<unknown, SqlE
       plain(updated.map(({ cursor }) => cursor)),
       plain(updated.map(({ runs }) => runs)),
       plain(updated.map(({ missed }) => missed)),
+      plain(updated.map(({ failures }) => failures)),
+      texts(updated.map(({ pause }) => encodePause(pause))),
       ...endedAttempts(ended),
       store.boot
     ]
@@ -204,14 +230,21 @@ const update = (store: Store, run: Run, work: Work): Effect.Effect<unknown, SqlE
 export const write = (store: Store, run: Run, work: Work) =>
   Effect.gen(function*() {
     yield* update(store, run, work)
+    if (work.passed.length > 0) yield* insertSkipped(store, run, work.passed)
+    const freed = work.ended.length > 0 && (yield* freeNext(store, run, work))
     const verdicts = work.inserts.length === 0 ? [] : yield* insertTasks(store, run, work.inserts)
-    return new Map(verdicts.flatMap((verdict) => verdict._tag === "Inserted" ? [[verdict.task.id, verdict.task]] : []))
+    const stored = new Map(
+      verdicts.flatMap((verdict) => verdict._tag === "Inserted" ? [[verdict.task.id, verdict.task]] : [])
+    )
+    return { stored, freed }
   })
 
 /** What a transaction came to, with the occurrences that it has stored. */
 export interface Done<A> {
   readonly value: A
   readonly stored: ReadonlyMap<TaskId, ScheduledTask>
+  /** Whether others that waited may be claimed now. */
+  readonly freed: boolean
   /** Tells of its changes; to be called once it is committed. */
   readonly tell: () => void
 }
@@ -226,10 +259,11 @@ export const carryOutIn = <A>(
   Effect.gen(function*() {
     const work = yield* load(store, run, concerned)
     const value = decide(work)
-    const stored = yield* write(store, run, work)
+    const { freed, stored } = yield* write(store, run, work)
     return {
       value,
       stored,
+      freed,
       tell: () => {
         tell(store, work)
         for (const task of stored.values()) store.log.append("scheduled", task)

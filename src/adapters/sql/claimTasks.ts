@@ -5,6 +5,7 @@ import type { RunningTask, ScheduledTask, Task } from "../../domain/Task.ts"
 import type { Claimed, ClaimRequest } from "../../ports/TaskRepository.ts"
 import { longestHeldPayload } from "../../ports/TaskRepository.ts"
 import { plain, texts } from "./arrays.ts"
+import { pausedNames } from "./controls.ts"
 import type { Row } from "./Db.ts"
 import { asStoreError } from "./Db.ts"
 import type { Store } from "./Store.ts"
@@ -16,7 +17,8 @@ const never = 9_007_199_254_740_991
 const leastId = "00000000-0000-0000-0000-000000000000"
 
 const dueColumns = "t.ctid, t.id, t.claimable_at, t.due_at, " +
-  "t.schedule_id IS NULL AND t.attempt = 0 AND t.claimable_at <= $2 AND t.function_name <> ALL($7::text[]) AS startable"
+  "t.schedule_id IS NULL AND t.attempt = 0 AND t.claimable_at <= $2 AND t.function_name <> ALL($7::text[]) " +
+  "AND NOT EXISTS (SELECT 1 FROM paused p WHERE p.name = '' OR p.name = t.function_name) AS startable"
 
 /** Nothing is claimed without a living lease, whichever way it is found. */
 const lives = (store: Store): string =>
@@ -71,7 +73,8 @@ const byLane = (store: Store): string => {
  */
 const statement = (store: Store, excludes: boolean): string => {
   const { tasks } = store.tables
-  return `WITH ${excludes ? `RECURSIVE ${byLane(store)}` : byTime(store)}, numbered AS (
+  return `WITH ${excludes ? "RECURSIVE " : ""}paused AS MATERIALIZED (${pausedNames(store)}),
+    ${excludes ? byLane(store) : byTime(store)}, numbered AS (
       SELECT ctid, startable AND count(*) FILTER (WHERE startable)
         OVER (ORDER BY claimable_at, due_at, id ROWS UNBOUNDED PRECEDING) <= $5 AS starts FROM due
     ), last AS (

@@ -3,9 +3,13 @@
  * version has written is refused and never guessed at. Rows share most of these texts, so what has been read is kept.
  */
 import { Either, ParseResult, Schema } from "effect"
+import { CatchUp, defaultCatchUp } from "../../domain/CatchUp.ts"
+import { defaultOverlap, Overlap } from "../../domain/Overlap.ts"
+import { Pause } from "../../domain/Pause.ts"
 import { isRunnable, Recurrence } from "../../domain/Recurrence.ts"
 import { defaultRetryPolicy, RetryPolicy } from "../../domain/RetryPolicy.ts"
-import type { AttemptFailure, FunctionTarget, TaskFailure } from "../../domain/Task.ts"
+import type { AttemptFailure, CancelCause, FunctionTarget, SkipReason, TaskFailure } from "../../domain/Task.ts"
+import type { Skip } from "../../domain/TaskLifecycle.ts"
 
 /** A row says something that this version cannot read. */
 export class Undecodable extends Error {
@@ -126,6 +130,70 @@ export const decodeAttemptFailure = (text: string): AttemptFailure => {
 }
 
 export const encodeFailure = (failure: TaskFailure | AttemptFailure): string => JSON.stringify({ v: 1, ...failure })
+
+const skipReason = Schema.Literal(
+  ...["overlap", "paused", "catchUp", "window", "cap"] as const satisfies ReadonlyArray<SkipReason>
+)
+const StoredSkip = Schema.Struct({
+  v: v1,
+  reason: skipReason,
+  count: Schema.optional(Schema.Number),
+  last: Schema.optional(Schema.Number),
+  note: Schema.optional(Schema.String)
+})
+const decodeSkipText = remembering("skipped", StoredSkip)
+
+/** A reason that stands alone is stored as its word. */
+export const encodeSkip = ({ note, range, skipped }: Skip): string =>
+  range === undefined && note === undefined ? skipped : JSON.stringify({ v: 1, reason: skipped, ...range, note })
+
+const isSkipReason = Schema.is(skipReason)
+
+export const decodeSkip = (text: string): Skip => {
+  if (isSkipReason(text)) return { skipped: text, range: undefined, note: undefined }
+  const { count, last, note, reason } = decodeSkipText(text)
+  return { skipped: reason, range: count === undefined || last === undefined ? undefined : { count, last }, note }
+}
+
+const causes: ReadonlySet<string> = new Set(
+  ["task", "schedule", "function", "name", "backfill", "overlap"] satisfies Array<CancelCause>
+)
+
+/** Where the reason of a failure would be; what was cancelled before reasons were kept has none. */
+export const decodeCancelCause = (text: string | null): CancelCause => {
+  const cause = text ?? "task"
+  if (causes.has(cause)) return cause as CancelCause
+  throw new Undecodable(`failure: expected who has cancelled it, got ${cause.slice(0, 100)}`)
+}
+
+const withVersion = <A, I>(schema: Schema.Schema<A, I>) => Schema.extend(Schema.Struct({ v: v1 }), schema)
+
+const withoutVersion = <A extends { readonly v: 1 }>({ v: _, ...rest }: A): Omit<A, "v"> => rest
+
+const decodeOverlapText = remembering("overlap", withVersion(Overlap))
+const decodeCatchUpText = remembering("catch_up", withVersion(CatchUp))
+const decodePauseText = remembering("pause", withVersion(Pause))
+
+const encodeSmall = (value: object): string => JSON.stringify({ v: 1, ...value })
+
+/** Of a Task: absent, its schedule's holds. */
+export const decodeOwnOverlap = (text: string | null): Overlap | undefined =>
+  text === null ? undefined : withoutVersion(decodeOverlapText(text))
+export const encodeOwnOverlap = (overlap: Overlap | undefined): string | undefined => overlap && encodeSmall(overlap)
+
+/** Of a schedule; what is absent is the default, as version 1 had no other. */
+export const decodeOverlap = (text: string | null): Overlap => decodeOwnOverlap(text) ?? defaultOverlap
+export const encodeOverlap = (overlap: Overlap): string | undefined =>
+  overlap.policy === defaultOverlap.policy ? undefined : encodeSmall(overlap)
+
+export const decodeCatchUp = (text: string | null): CatchUp =>
+  text === null ? defaultCatchUp : withoutVersion(decodeCatchUpText(text))
+export const encodeCatchUp = (catchUp: CatchUp): string | undefined =>
+  catchUp.policy === defaultCatchUp.policy && catchUp.window === undefined ? undefined : encodeSmall(catchUp)
+
+export const decodePause = (text: string | null): Pause | undefined =>
+  text === null ? undefined : withoutVersion(decodePauseText(text))
+export const encodePause = (pause: Pause | undefined): string | undefined => pause && encodeSmall(pause)
 
 const knownTags = new Map<string, Readonly<Record<string, string>>>()
 

@@ -1,6 +1,7 @@
 /** What all instances go by. Rows are never removed, so that the sum of their revisions tells of every change. */
 import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
+import { running } from "../../policies/pauses.ts"
 import type { Control, ControlKind } from "../../ports/TaskRepository.ts"
 import type { Store } from "./Store.ts"
 
@@ -19,6 +20,15 @@ export const readControls = (
     })
   )
 
+/**
+ * The names under which something is paused, empty for all functions. Every statement that starts something asks for
+ * them in this way: the lock has a change of a pause wait for those that did not see it, and those who come later see it,
+ * because a statement locks its tables before it looks at them. A dump of the database, which only reads, is in nobody's way.
+ */
+export const pausedNames = (store: Store): string =>
+  `SELECT c.name FROM ${store.tables.controls} c WHERE c.kind = 'pause' AND c.state NOT IN ('', '${running}')
+    FOR KEY SHARE`
+
 export const changeControl = <A>(
   store: Store,
   kind: ControlKind,
@@ -28,6 +38,8 @@ export const changeControl = <A>(
   store.db.transact((run) =>
     Effect.gen(function*() {
       const { controls } = store.tables
+      // Once it has answered nothing is under way that does not know of it.
+      if (kind === "pause") yield* run(`LOCK TABLE ${controls} IN EXCLUSIVE MODE`, [])
       // Locks the row, whether it was there or not; an empty state is none yet.
       const [row] = yield* run(
         `INSERT INTO ${controls} (kind, name, state, revision) VALUES ($1, $2, '', 0)

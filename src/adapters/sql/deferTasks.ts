@@ -1,6 +1,7 @@
 /** Has Tasks of a function wait longer than they are due, and brings them back. */
 import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
+import { farthest } from "../../domain/Time.ts"
 import type { DeferRequest, RecallRequest } from "../../ports/TaskRepository.ts"
 import type { Store } from "./Store.ts"
 import { isUnclaimed } from "./Store.ts"
@@ -37,13 +38,18 @@ export const deferTasks = (store: Store, { from, functionName, limit, now, step 
     (rows) => rows.length
   )
 
+/** What waits for something else, such as the end of its schedule's pause, is not brought back. */
+const isDeferred = (store: Store): string =>
+  `t.claimable_at > $2 AND t.due_at <= $2 AND t.claimable_at < ${farthest} AND (t.schedule_id IS NULL OR NOT EXISTS (
+    SELECT 1 FROM ${store.tables.schedules} s WHERE s.id = t.schedule_id AND s.pause IS NOT NULL))`
+
 export const recallTasks = (store: Store, { functionName, limit, now }: RecallRequest): Effect.Effect<
   number,
   SqlError
 > =>
   Effect.map(
     store.db.run(
-      `WITH RECURSIVE ${ofFunction(store, "t.claimable_at > $2 AND t.due_at <= $2")}
+      `WITH RECURSIVE ${ofFunction(store, isDeferred(store))}
       UPDATE ${store.tables.tasks} t SET claimable_at = $2
         FROM found f WHERE t.ctid = f.ctid RETURNING 1`,
       [functionName, now, limit]

@@ -7,10 +7,10 @@ import type { ScheduledTask } from "../../domain/Task.ts"
 import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
 import type { IdempotencyKey, InsertScheduleVerdict } from "../../ports/TaskRepository.ts"
 import { plain, texts } from "./arrays.ts"
-import { encodeRecurrence, encodeRetry, encodeTags, encodeTarget } from "./codecs.ts"
+import { encodeCatchUp, encodeOverlap, encodePause, encodeRecurrence, encodeRetry, encodeTags, encodeTarget } from "./codecs.ts"
 import type { Run } from "./Db.ts"
 import { insertTasks, judgeKeys } from "./insertTasks.ts"
-import { rowVersion, scheduleColumns } from "./rows.ts"
+import { scheduleColumns, versionOfSchedule } from "./rows.ts"
 import type { Store } from "./Store.ts"
 import { inOrder, readSchedules } from "./Store.ts"
 
@@ -33,6 +33,64 @@ const present = (
       Effect.map((schedules) => new Map(schedules.map((schedule) => [schedule.id, schedule])))
     )
 
+/** The columns of schedules as they are written, and their types; in the order of `scheduleArrays`. */
+const written = {
+  id: "uuid",
+  v: "smallint",
+  name: "text",
+  function_name: "text",
+  function: "text",
+  payload: "text",
+  tags: "jsonb",
+  retry: "text",
+  recurrence: "text",
+  max_runs: "bigint",
+  created_at: "bigint",
+  status: "text",
+  revision: "int",
+  cursor: "bigint",
+  runs: "bigint",
+  missed: "bigint",
+  priority: "smallint",
+  overlap: "text",
+  catch_up: "text",
+  pause_after: "int",
+  failures: "int",
+  pause: "text"
+}
+
+const writtenColumns = Object.keys(written).join(", ")
+
+/** Schedules as rows called `n`, from the first parameter on. */
+const writtenRows = `unnest(${
+  Object.values(written).map((type, index) => `$${index + 1}::${type}[]`).join(", ")
+}) AS n(${writtenColumns})`
+
+const scheduleArrays = (schedules: ReadonlyArray<TaskSchedule>): ReadonlyArray<string> => [
+  plain(schedules.map(({ id }) => id)),
+  plain(schedules.map(versionOfSchedule)),
+  texts(schedules.map(({ name }) => name)),
+  texts(schedules.map((schedule) => schedule.function.name)),
+  texts(schedules.map((schedule) => encodeTarget(schedule.function))),
+  texts(schedules.map(({ payload }) => payload)),
+  texts(schedules.map(({ tags }) => encodeTags(tags))),
+  texts(schedules.map(({ retry }) => encodeRetry(retry))),
+  texts(schedules.map(({ recurrence }) => encodeRecurrence(recurrence))),
+  plain(schedules.map(({ maxRuns }) => maxRuns)),
+  plain(schedules.map(({ createdAt }) => createdAt)),
+  texts(schedules.map(({ status }) => status)),
+  plain(schedules.map(({ revision }) => revision)),
+  plain(schedules.map(({ cursor }) => cursor)),
+  plain(schedules.map(({ runs }) => runs)),
+  plain(schedules.map(({ missed }) => missed)),
+  plain(schedules.map(({ priority }) => priority)),
+  texts(schedules.map(({ overlap }) => encodeOverlap(overlap))),
+  texts(schedules.map(({ catchUp }) => encodeCatchUp(catchUp))),
+  plain(schedules.map(({ pauseAfterFailures }) => pauseAfterFailures)),
+  plain(schedules.map(({ failures }) => failures)),
+  texts(schedules.map(({ pause }) => encodePause(pause)))
+]
+
 /** One statement; answers which were stored. */
 const insertRows = (
   store: Store,
@@ -41,35 +99,19 @@ const insertRows = (
 ): Effect.Effect<ReadonlySet<TaskScheduleId>, SqlError> =>
   Effect.map(
     run(
-      `INSERT INTO ${store.tables.schedules} (id, v, name, function_name, function, payload, tags, retry, recurrence,
-        max_runs, created_at, status, revision, cursor, runs, missed, priority)
-      SELECT id, ${rowVersion}, name, function_name, function, payload, tags, retry, recurrence, max_runs, created_at,
-        status, revision, cursor, runs, missed, priority
-      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[],
-        $9::bigint[], $10::bigint[], $11::text[], $12::int[], $13::bigint[], $14::bigint[], $15::bigint[], $16::smallint[])
-        AS u(id, name, function_name, function, payload, tags, retry, recurrence, max_runs, created_at, status, revision,
-          cursor, runs, missed, priority)
-      ON CONFLICT DO NOTHING RETURNING id`,
-      [
-        plain(schedules.map(({ id }) => id)),
-        texts(schedules.map(({ name }) => name)),
-        texts(schedules.map((schedule) => schedule.function.name)),
-        texts(schedules.map((schedule) => encodeTarget(schedule.function))),
-        texts(schedules.map(({ payload }) => payload)),
-        texts(schedules.map(({ tags }) => encodeTags(tags))),
-        texts(schedules.map(({ retry }) => encodeRetry(retry))),
-        texts(schedules.map(({ recurrence }) => encodeRecurrence(recurrence))),
-        plain(schedules.map(({ maxRuns }) => maxRuns)),
-        plain(schedules.map(({ createdAt }) => createdAt)),
-        texts(schedules.map(({ status }) => status)),
-        plain(schedules.map(({ revision }) => revision)),
-        plain(schedules.map(({ cursor }) => cursor)),
-        plain(schedules.map(({ runs }) => runs)),
-        plain(schedules.map(({ missed }) => missed)),
-        plain(schedules.map(({ priority }) => priority))
-      ]
+      `INSERT INTO ${store.tables.schedules} (${writtenColumns}) SELECT ${writtenColumns} FROM ${writtenRows}
+        ON CONFLICT DO NOTHING RETURNING id`,
+      scheduleArrays(schedules)
     ),
     (rows) => new Set(rows.map(([id]) => id as TaskScheduleId))
+  )
+
+/** Writes schedules in their places, all of them. */
+export const rewriteSchedules = (store: Store, run: Run, schedules: ReadonlyArray<TaskSchedule>) =>
+  run(
+    `UPDATE ${store.tables.schedules} s SET (${writtenColumns}) = ROW(${writtenColumns.replaceAll(/\w+/g, "n.$&")})
+      FROM ${writtenRows} WHERE s.id = n.id`,
+    scheduleArrays(schedules)
   )
 
 /**

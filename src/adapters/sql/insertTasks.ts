@@ -2,13 +2,13 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
 import type { InstanceId, TaskId } from "../../domain/Ids.ts"
-import type { ScheduledTask, Task } from "../../domain/Task.ts"
+import type { ScheduledTask, SkippedTask, Task } from "../../domain/Task.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import type { IdempotencyKey, InsertVerdict } from "../../ports/TaskRepository.ts"
 import { plain, texts } from "./arrays.ts"
-import { encodeRetry, encodeTags, encodeTarget } from "./codecs.ts"
+import { encodeOwnOverlap, encodeRetry, encodeSkip, encodeTags, encodeTarget } from "./codecs.ts"
 import type { Run } from "./Db.ts"
-import { rowVersion } from "./rows.ts"
+import { versionOfTask } from "./rows.ts"
 import type { Store } from "./Store.ts"
 import { inOrder, isAlive, noteChanges, readTasks } from "./Store.ts"
 
@@ -39,15 +39,16 @@ const insertRows = (
   const statement = `WITH input AS (
       SELECT u.*, i.id AS claims FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[],
         $7::text[], $8::uuid[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::uuid[],
-        $15::int[], $17::smallint[], $18::uuid[])
+        $15::int[], $17::smallint[], $18::uuid[], $19::text[], $20::smallint[])
         AS u(id, name, function_name, function, payload, tags, retry, schedule_id, origin, created_at, nominal_at,
-          due_at, claimable_at, claimer, token, priority, redrive_of)
+          due_at, claimable_at, claimer, token, priority, redrive_of, overlap, v)
       LEFT JOIN ${instances} i ON i.id = u.claimer AND ${isAlive}
     ), stored AS (
       INSERT INTO ${table} (id, v, status, name, function_name, function, payload, tags, retry, schedule_id, origin,
-        created_at, nominal_at, due_at, claimable_at, owner, token, attempt, priority, redrive_of)
-      SELECT id, ${rowVersion}, 'Scheduled', name, function_name, function, payload, tags, retry, schedule_id, origin,
-        created_at, nominal_at, due_at, claimable_at, claims, token + (claims IS NOT NULL)::int, 0, priority, redrive_of
+        created_at, nominal_at, due_at, claimable_at, owner, token, attempt, priority, redrive_of, overlap)
+      SELECT id, v, 'Scheduled', name, function_name, function, payload, tags, retry, schedule_id, origin,
+        created_at, nominal_at, due_at, claimable_at, claims, token + (claims IS NOT NULL)::int, 0, priority, redrive_of,
+        overlap
       FROM input
       ON CONFLICT DO NOTHING RETURNING id, owner, token
     ), noted AS (${noteChanges(store, "'scheduled'", "stored", 16)})
@@ -70,7 +71,9 @@ const insertRows = (
     plain(tasks.map((task) => task.token)),
     store.boot,
     plain(tasks.map((task) => task.priority)),
-    plain(tasks.map((task) => task.redriveOf))
+    plain(tasks.map((task) => task.redriveOf)),
+    texts(tasks.map((task) => encodeOwnOverlap(task.overlap))),
+    plain(tasks.map(versionOfTask))
   ]
   return Effect.map(run(statement, params), (rows) => {
     const stored = new Map<TaskId, { readonly owner: InstanceId | null; readonly token: number }>()
@@ -86,6 +89,40 @@ const insertRows = (
     return answer
   })
 }
+
+/** Stores records of occurrences that are passed over: each stands for what a rule named and nobody ran. */
+export const insertSkipped = (store: Store, run: Run, tasks: ReadonlyArray<SkippedTask>) =>
+  run(
+    `WITH stored AS (
+      INSERT INTO ${store.tables.tasks} (id, v, status, name, function_name, function, payload, tags, retry, schedule_id,
+        origin, created_at, nominal_at, due_at, claimable_at, token, attempt, priority, finished_at, skipped)
+      SELECT id, 1, 'Skipped', name, function_name, function, payload, tags, retry, schedule_id, 'schedule', created_at,
+        nominal_at, due_at, due_at, token, 0, priority, finished_at, skipped
+      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::uuid[],
+        $9::bigint[], $10::bigint[], $11::bigint[], $12::int[], $13::smallint[], $14::bigint[], $15::text[])
+        AS u(id, name, function_name, function, payload, tags, retry, schedule_id, created_at, nominal_at, due_at, token,
+          priority, finished_at, skipped)
+      ON CONFLICT DO NOTHING RETURNING id
+    ) ${noteChanges(store, "'skipped'", "stored", 16)}`,
+    [
+      plain(tasks.map((task) => task.id)),
+      texts(tasks.map((task) => task.name)),
+      texts(tasks.map((task) => task.function.name)),
+      texts(tasks.map((task) => encodeTarget(task.function))),
+      texts(tasks.map((task) => task.payload)),
+      texts(tasks.map((task) => encodeTags(task.tags))),
+      texts(tasks.map((task) => encodeRetry(task.retry))),
+      plain(tasks.map((task) => task.scheduleId)),
+      plain(tasks.map((task) => task.createdAt)),
+      plain(tasks.map((task) => task.nominalAt)),
+      plain(tasks.map((task) => task.dueAt)),
+      plain(tasks.map((task) => task.token)),
+      plain(tasks.map((task) => task.priority)),
+      plain(tasks.map((task) => task.finishedAt)),
+      texts(tasks.map(encodeSkip)),
+      store.boot
+    ]
+  )
 
 /** What a request comes to by its idempotency key. */
 type Judgement = { readonly _tag: "Take" } | { readonly _tag: "Conflict" | "Made"; readonly id: string }

@@ -80,6 +80,12 @@ export const renewLease = (
         : Effect.succeed(heartbeat(instanceId, row))
   )
 
+export const isInstanceAlive = (store: Store, instanceId: InstanceId): Effect.Effect<boolean, SqlError> =>
+  Effect.map(
+    store.db.run(`SELECT 1 FROM ${store.tables.instances} i WHERE i.id = $1 AND ${isAlive}`, [instanceId]),
+    (rows) => rows.length > 0
+  )
+
 export const closeLease = (store: Store, { instanceId }: Lease): Effect.Effect<void, SqlError> =>
   Effect.asVoid(store.db.run(`DELETE FROM ${store.tables.instances} WHERE id = $1`, [instanceId]))
 

@@ -166,7 +166,35 @@ const second = (schema: string): ReadonlyArray<string> => [
   )`
 ]
 
+/** Policies of schedules, pauses, and occurrences that are made by hand. */
+const third = (schema: string): ReadonlyArray<string> => [
+  `ALTER TABLE ${table(schema, "tasks")} ADD COLUMN overlap text`,
+  `ALTER TABLE ${table(schema, "task_schedules")}
+    ADD COLUMN overlap text,
+    ADD COLUMN catch_up text,
+    ADD COLUMN pause_after integer,
+    ADD COLUMN failures integer NOT NULL DEFAULT 0,
+    ADD COLUMN pause text`,
+  // What is live of a schedule, by what made it and in its order.
+  `CREATE INDEX tasks_live_occurrences ON ${table(schema, "tasks")} (schedule_id, origin, nominal_at)
+    WHERE schedule_id IS NOT NULL AND finished_at IS NULL`,
+  `DROP INDEX ${table(schema, "tasks_live_of_schedule")}`,
+  `CREATE TABLE ${table(schema, "backfills")} (
+    id uuid PRIMARY KEY,
+    v smallint NOT NULL,
+    schedule_id uuid NOT NULL,
+    from_at bigint NOT NULL,
+    to_at bigint NOT NULL,
+    concurrency integer,
+    total integer NOT NULL,
+    created_at bigint NOT NULL,
+    cancelled_at bigint
+  )`,
+  `CREATE INDEX backfills_of_schedule ON ${table(schema, "backfills")} (schedule_id, id)`
+]
+
 export const migrations: ReadonlyArray<Migration> = [
   { version: 1, readableFrom: 1, statements: first },
-  { version: 2, readableFrom: 1, statements: second }
+  { version: 2, readableFrom: 1, statements: second },
+  { version: 3, readableFrom: 1, statements: third }
 ]

@@ -7,7 +7,7 @@ import { isFailed, taskConditions } from "./reading.ts"
 import type { Store } from "./Store.ts"
 
 /** An idempotency key outlives what it has made by a day. */
-const keyOutlives: Millis = 86_400_000
+export const keyOutlives: Millis = 86_400_000
 
 /** Other instances read changes within seconds; one that has not for so long asks for the Tasks themselves. */
 const changesKept = "10 minutes"

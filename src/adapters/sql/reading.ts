@@ -15,7 +15,7 @@ import { plain, texts } from "./arrays.ts"
 import type { Row } from "./Db.ts"
 import { scheduleColumns } from "./rows.ts"
 import type { Store } from "./Store.ts"
-import { isUnclaimedByTime, readSchedules, readTasks } from "./Store.ts"
+import { isAlive, isUnclaimedByTime, readSchedules, readTasks } from "./Store.ts"
 
 /** What is under an id, or why that cannot be said. */
 export type Found<A> = Effect.Effect<Option.Option<A>, TaskRepositoryError>
@@ -151,6 +151,7 @@ export const taskConditions = (filter: TaskFilter): Conditions => {
   const conditions = new Conditions()
   conditions.add(filter.ids && plain(filter.ids), (parameter) => `t.id = ANY(${parameter}::uuid[])`)
   conditions.add(filter.scheduleId, (parameter) => `t.schedule_id = ${parameter}::uuid`)
+  conditions.addText(filter.origin, (parameter) => `t.origin = ${parameter}`)
   conditions.addText(filter.name, (parameter) => `t.name = ${parameter}`)
   conditions.addText(filter.functionName, ofFunction)
   const onlyFailed = filter.status?.length === 1 && filter.status[0] === "Failed"
@@ -191,6 +192,37 @@ export const countTasks = (store: Store, filter: TaskFilter): Effect.Effect<numb
     ([row]) => row?.[0] as number
   )
 }
+
+/** By what is owned, which is little: not by walking through all there is of a function. */
+export const countRunning = (store: Store, functionName: string): Effect.Effect<number, SqlError> =>
+  isStorable(functionName)
+    ? Effect.map(
+      store.db.run(
+        `SELECT count(*)::int FROM ${store.tables.tasks} t JOIN ${store.tables.instances} i ON i.id = t.owner AND ${isAlive}
+          WHERE t.owner IS NOT NULL AND t.status = 'Running' AND ($1 = '' OR t.function_name = $1)`,
+        [functionName]
+      ),
+      ([row]) => row?.[0] as number
+    )
+    : Effect.succeed(0)
+
+export const latestOccurrence = (
+  store: Store,
+  id: TaskScheduleId,
+  upTo: EpochMillis
+): Effect.Effect<Option.Option<Task>, SqlError | TaskRepositoryError> =>
+  Effect.flatMap(
+    store.db.run(
+      `SELECT ${store.columns} FROM ${store.tables.tasks} t
+        WHERE t.schedule_id = $1 AND t.origin = 'schedule' AND t.nominal_at <= $2 ORDER BY t.nominal_at DESC LIMIT 1`,
+      [id, upTo]
+    ),
+    (rows) =>
+      Effect.flatMap(readTasks(store, rows), (tasks) =>
+        rows.length === 0
+          ? Effect.succeedNone
+          : found("Task", rows, tasks)(rows[0]?.[0] as string))
+  )
 
 export const listSchedules = (store: Store, filter: TaskScheduleFilter, request: PageRequest) => {
   const conditions = new Conditions()

@@ -5,18 +5,38 @@ import type { Attempt, Task, TaskFields, TaskStatus } from "../../domain/Task.ts
 import type { TaskSchedule, TaskScheduleStatus } from "../../domain/TaskSchedule.ts"
 import {
   decodeAttemptFailure,
+  decodeCancelCause,
+  decodeCatchUp,
   decodeFailure,
+  decodeOverlap,
+  decodeOwnOverlap,
+  decodePause,
   decodeRecurrence,
   decodeRetry,
+  decodeSkip,
   decodeTags,
   decodeTarget,
+  encodeCatchUp,
   encodeFailure,
+  encodeOverlap,
+  encodeSkip,
   Undecodable
 } from "./codecs.ts"
 import type { Row } from "./Db.ts"
 
-/** The version that this program writes into each row, and the newest it reads. */
-export const rowVersion = 1
+/** The newest version of a row that this program reads. */
+export const rowVersion = 2
+
+/** The version of a Task's row: an older program must leave alone what was made by hand, and is not the rule's. */
+export const versionOfTask = ({ origin }: Pick<Task, "origin">): number =>
+  origin === undefined || origin === "schedule" ? 1 : 2
+
+/** The version of a schedule's row: an older program must leave alone what has policies that it does not know. */
+export const versionOfSchedule = ({ catchUp, overlap, pause, pauseAfterFailures }: TaskSchedule): number =>
+  encodeOverlap(overlap) === undefined && encodeCatchUp(catchUp) === undefined && pause === undefined &&
+    pauseAfterFailures === undefined
+    ? 1
+    : 2
 
 /**
  * The columns of a Task, in the order in which `decodeTask` takes them. `t` is the row.
@@ -27,6 +47,7 @@ export const taskColumns = (attempts: string): string =>
   "t.id, t.v, t.status, t.name, t.function_name, t.function, t.payload, t.tags::text, t.retry, t.schedule_id, " +
   "t.origin, t.created_at, t.nominal_at, t.due_at, t.claimable_at, t.owner, t.token, t.attempt, t.started_at, " +
   "t.finished_at, t.result, t.result_encoding, t.failure, t.skipped, t.priority, t.redrive_of, t.redriven_as, " +
+  "t.overlap, " +
   // One that has not begun, or is in its first attempt, has no history to be read.
   "CASE WHEN t.attempt > 1 OR (t.attempt = 1 AND t.started_at IS NULL) THEN (SELECT json_agg(json_build_array(" +
   "a.number, a.started_at, a.ended_at, a.outcome, a.error, a.request_id, a.executed_version, a.log_tail) " +
@@ -125,6 +146,7 @@ export const decodeTask = (row: Row): Task => {
     priority: integer(row[24], "priority"),
     scheduleId: optional<TaskScheduleId>(row[9]),
     origin: optional<string>(row[10]),
+    overlap: decodeOwnOverlap(row[27] as string | null),
     redriveOf: optional<TaskId>(row[25]),
     createdAt: integer(row[11], "created_at"),
     nominalAt: integer(row[12], "nominal_at"),
@@ -132,7 +154,7 @@ export const decodeTask = (row: Row): Task => {
     claimableAt: integer(row[14], "claimable_at"),
     owner: optional<InstanceId>(row[15]),
     token: integer(row[16], "token"),
-    attempts: decodeAttempts(row[27], attempt, row[18])
+    attempts: decodeAttempts(row[28], attempt, row[18])
   }
   const finishedAt = () => integer(row[19], "finished_at")
   switch (fields.status) {
@@ -152,10 +174,19 @@ export const decodeTask = (row: Row): Task => {
         redrivenAs: optional<TaskId>(row[26])
       }
     case "Cancelled":
-      return { ...fields, status: "Cancelled", finishedAt: finishedAt() }
+      return {
+        ...fields,
+        status: "Cancelled",
+        finishedAt: finishedAt(),
+        cancelledBy: decodeCancelCause(row[22] as string | null)
+      }
     case "Skipped":
-      if (row[23] !== "overlap") throw new Undecodable(`skipped: expected a reason, got ${String(row[23])}`)
-      return { ...fields, status: "Skipped", finishedAt: finishedAt(), skipped: row[23] }
+      return {
+        ...fields,
+        status: "Skipped",
+        finishedAt: finishedAt(),
+        ...decodeSkip(required(row[23] as string | null, "skipped"))
+      }
     default:
       throw new Undecodable(`status: expected that of a Task, got ${String(row[2])}`)
   }
@@ -173,13 +204,18 @@ export const changingColumns = (task: Task) => ({
   finishedAt: "finishedAt" in task ? task.finishedAt : undefined,
   result: task.status === "Succeeded" ? task.result.text : undefined,
   resultEncoding: task.status === "Succeeded" ? resultEncoding(task.result) : undefined,
-  failure: task.status === "Failed" ? encodeFailure(task.failure) : undefined,
-  skipped: task.status === "Skipped" ? task.skipped : undefined
+  failure: task.status === "Failed"
+    ? encodeFailure(task.failure)
+    : task.status === "Cancelled"
+    ? task.cancelledBy
+    : undefined,
+  skipped: task.status === "Skipped" ? encodeSkip(task) : undefined
 })
 
 /** The columns of a schedule, in the order in which `decodeSchedule` takes them. */
 export const scheduleColumns = "s.id, s.v, s.name, s.function_name, s.function, s.payload, s.tags::text, s.retry, " +
-  "s.recurrence, s.max_runs, s.created_at, s.status, s.revision, s.cursor, s.runs, s.missed, s.priority"
+  "s.recurrence, s.max_runs, s.created_at, s.status, s.revision, s.cursor, s.runs, s.missed, s.priority, s.overlap, " +
+  "s.catch_up, s.pause_after, s.failures, s.pause"
 
 const scheduleStatuses: ReadonlySet<unknown> = new Set(
   ["Active", "Completed", "Cancelled"] satisfies Array<TaskScheduleStatus>
@@ -202,12 +238,17 @@ export const decodeSchedule = (row: Row): TaskSchedule => {
     retry: decodeRetry(row[7] as string),
     priority: integer(row[16], "priority"),
     recurrence: decodeRecurrence(row[8] as string),
+    overlap: decodeOverlap(row[17] as string | null),
+    catchUp: decodeCatchUp(row[18] as string | null),
+    pauseAfterFailures: row[19] === null ? undefined : integer(row[19], "pause_after"),
     maxRuns: row[9] === null ? undefined : integer(row[9], "max_runs"),
     createdAt: integer(row[10], "created_at"),
     status: row[11] as TaskScheduleStatus,
     revision: integer(row[12], "revision"),
     cursor: integer(row[13], "cursor"),
     runs: integer(row[14], "runs"),
-    missed: integer(row[15], "missed")
+    missed: integer(row[15], "missed"),
+    failures: integer(row[20], "failures"),
+    pause: decodePause(row[21] as string | null)
   }
 }

@@ -19,7 +19,7 @@ export interface SettlingRequest {
 
 /** Whether an end needs nothing but its own row, and the writer knows what is in it. */
 export const settlesAlone = ({ request }: SettlingRequest): boolean =>
-  request.successor === undefined && request.running !== undefined
+  request.successor === undefined && request.running !== undefined && request.tells !== true
 
 export const settledKinds: Readonly<Record<SettledTo["_tag"], TaskChangeKind>> = {
   Succeeded: "succeeded",

@@ -9,7 +9,9 @@ import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import { monotonic } from "../../domain/Time.ts"
 import type { ClaimedTask, StartMark, StartVerdict } from "../../ports/TaskRepository.ts"
+import { ofAll } from "../../policies/caps.ts"
 import { plain } from "./arrays.ts"
+import { pausedNames } from "./controls.ts"
 import type { Store } from "./Store.ts"
 import { inOrder, isAlive, isHeld, noteChanges } from "./Store.ts"
 
@@ -66,15 +68,16 @@ export const startTasks = (
   const marked = inOrder([...started.values()].map(({ task }) => task))
   const owners = marked.map((task) => task.owner)
   return store.db.run(
-    `WITH t AS (
+    `WITH paused AS MATERIALIZED (${pausedNames(store)}), t AS (
       UPDATE ${tasks} t SET status = 'Running', attempt = u.attempt, started_at = u.started_at
       FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::bigint[], $6::boolean[])
           AS u(id, owner, token, attempt, started_at, heavy)
         JOIN ${instances} i ON i.id = u.owner AND ${isAlive}
       WHERE t.id = u.id AND t.token = u.token AND ${isHeld("u.owner", "Scheduled")}
+        AND NOT EXISTS (SELECT 1 FROM paused p WHERE p.name = '' OR p.name = t.function_name)
       RETURNING t.id, CASE WHEN u.heavy THEN t.payload END AS payload
     ), noted AS (${noteChanges(store, "'started'", "t", 7)})
-    SELECT id, payload FROM t`,
+    SELECT id, payload FROM t UNION ALL SELECT NULL, name FROM paused`,
     [
       plain(marked.map((task) => task.id)),
       plain(owners),
@@ -85,11 +88,18 @@ export const startTasks = (
       store.boot
     ]
   ).pipe(Effect.map((rows) => {
-    const payloads = new Map(rows.map(([id, payload]) => [id as TaskId, payload as string | null]))
+    const payloads = new Map<TaskId, string | null>()
+    const paused = new Set<string>()
+    for (const [id, text] of rows) {
+      if (id === null) paused.add(text as string)
+      else payloads.set(id as TaskId, text as string | null)
+    }
+    const isPaused = ({ mark: { claimed } }: StartRequest) =>
+      paused.has(ofAll) || (claimed !== undefined && paused.has(claimed.function.name))
     return requests.map((request): StartVerdict => {
       const mine = started.get(request.mark.id)
       const payload = payloads.get(request.mark.id)
-      if (mine?.request !== request || payload === undefined) return fenced
+      if (mine?.request !== request || payload === undefined) return isPaused(request) ? { _tag: "Paused" } : fenced
       const task = payload === null ? mine.task : { ...mine.task, payload }
       store.log.append("started", task)
       return { _tag: "Started", task, next: undefined }

@@ -2,16 +2,21 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
 import type { InstanceId, TaskId, TaskScheduleId } from "../../domain/Ids.ts"
-import type { CancelledTask, ScheduledTask, Task } from "../../domain/Task.ts"
+import type { CancelCause, CancelledTask, ScheduledTask, Task } from "../../domain/Task.ts"
+import { isFinished } from "../../domain/Task.ts"
 import * as TaskLifecycle from "../../domain/TaskLifecycle.ts"
 import type { Successor } from "../../domain/TaskSchedule.ts"
+import { pausedUntil } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
+import { ofAll } from "../../policies/caps.ts"
+import { noteEnd } from "../../policies/failures.ts"
 import { begin, begunKinds, follow, verdictOn } from "../../policies/occurrences.ts"
 import type { SettleVerdict, StartVerdict } from "../../ports/TaskRepository.ts"
 import type { Run } from "./Db.ts"
 import type { SettlingRequest } from "./settleTasks.ts"
 import { settledKinds } from "./settleTasks.ts"
 import type { StartRequest } from "./startTasks.ts"
+import { pausedNames } from "./controls.ts"
 import type { Store } from "./Store.ts"
 import type { Work } from "./Work.ts"
 import { carryOut, carryOutIn } from "./Work.ts"
@@ -40,37 +45,70 @@ const startOne = (work: Work, { mark, now, owner }: StartRequest): Pending<Start
   const state = work.scheduleOf(task)
   const begun = begin(
     task,
-    state && { schedule: state.schedule, othersUnderWay: state.underWay.size },
+    state && {
+      schedule: state.schedule,
+      others: state.lanes.othersOf(task, pausedUntil(state.schedule, now) !== undefined)
+    },
     owner,
     mark,
     now
   )
   if (begun === undefined) return fenced
+  const cancelled = begun.replaces ? cancelAll(work, work.othersUnderWay(task), "overlap", now) : []
   work.put(begun.task, begunKinds[begun.task.status])
-  if (begun.task.status === "Running") state?.underWay.add(task.id)
-  else state?.underWay.delete(task.id)
-  const next = state && begun.followed && work.followed(state.schedule.id, begun.followed, owner)
-  return verdictOn(begun.task, next)
+  if (isFinished(begun.task)) work.ended.push({ task: begun.task, at: now })
+  const next = begun.followed && work.followed(begun.followed, owner)
+  return verdictOn(begun.task, next, cancelled)
 }
+
+/** Cancels those of some Tasks that are live. */
+export const cancelAll = (
+  work: Work,
+  tasks: ReadonlyArray<Task>,
+  cause: CancelCause,
+  now: EpochMillis
+): ReadonlyArray<CancelledTask> =>
+  tasks.flatMap((task) => {
+    const cancelled = TaskLifecycle.cancel(task, cause, now)
+    if (cancelled === undefined) return []
+    work.put(cancelled, "cancelled")
+    return [cancelled]
+  })
+
+const paused: StartVerdict = { _tag: "Paused" }
+
+/** Which functions are paused; an empty name: all of them. From here on a pause waits for the end of this transaction. */
+const pausedIn = (store: Store, run: Run): Effect.Effect<ReadonlySet<string>, SqlError> =>
+  Effect.map(run(pausedNames(store), []), (rows) => new Set(rows.map(([name]) => name as string)))
 
 /** Start marks in a transaction; `tell` is to be called once it is committed. */
 export const startIn = (store: Store, run: Run, requests: ReadonlyArray<StartRequest>) =>
-  Effect.map(
-    carryOutIn(
-      store,
-      run,
-      {
-        tasks: requests.map(({ mark }) => mark.id),
-        schedules: schedulesOf(requests.map(({ mark }) => mark.claimed)),
-        owners: requests.map(({ owner }) => owner)
-      },
-      (work) => requests.map((request) => startOne(work, request))
-    ),
-    ({ stored, tell, value }) => ({
-      verdicts: value.map((pending) => withNext<StartVerdict>(pending, stored)),
-      tell
-    })
-  )
+  Effect.flatMap(pausedIn(store, run), (names) =>
+    Effect.map(
+      carryOutIn(
+        store,
+        run,
+        {
+          tasks: requests.map(({ mark }) => mark.id),
+          schedules: schedulesOf(requests.map(({ mark }) => mark.claimed)),
+          owners: requests.map(({ owner }) => owner),
+          starts: true,
+          replaces: requests.some(({ mark: { claimed } }) =>
+            claimed === undefined || claimed.overlap?.policy === "cancelOther"
+          )
+        },
+        (work) =>
+          requests.map((request) =>
+            names.has(ofAll) || names.has(work.task(request.mark.id)?.function.name ?? "") ?
+              paused :
+              startOne(work, request)
+          )
+      ),
+      ({ stored, tell, value }) => ({
+        verdicts: value.map((pending) => withNext<StartVerdict>(pending, stored)),
+        tell
+      })
+    ))
 
 export const startWithSchedules = (
   store: Store,
@@ -89,9 +127,11 @@ const settleOne = (work: Work, { owner, request }: SettlingRequest): Pending<Set
   const settled = task && TaskLifecycle.settle(task, owner, request)
   if (settled === undefined) return fenced
   work.put(settled, settledKinds[request.to._tag])
+  const { at } = request.end
   const state = work.scheduleOf(settled)
-  const next = state &&
-    work.followed(state.schedule.id, follow(state.schedule, settled, request.successor), owner)
+  if (state !== undefined && request.tells === true) work.noteSchedule(noteEnd(state.schedule, settled))
+  if (request.tells === true && isFinished(settled)) work.ended.push({ task: settled, at })
+  const next = state && work.followed(follow(state.schedule, settled, request.successor, at), owner)
   return { _tag: "Accepted", task: settled, next }
 }
 
@@ -109,7 +149,12 @@ export const settleWithSchedules = (
       },
       (work) => requests.map((request) => settleOne(work, request))
     ),
-    ({ stored, value }) => value.map((pending) => withNext<SettleVerdict>(pending, stored))
+    ({ freed, stored, value }) =>
+      value.map((pending, index): SettleVerdict => {
+        const verdict = withNext<SettleVerdict>(pending, stored)
+        const isTold = requests[index]?.request.tells === true
+        return freed && isTold && verdict._tag === "Accepted" ? { ...verdict, freed } : verdict
+      })
   )
 
 /** Cancels one Task, and has its occurrence followed. */
@@ -123,11 +168,11 @@ export const cancelOne = (
   Effect.map(
     carryOut(store, { tasks: [id], owners: [canceller] }, (work) => {
       const task = work.task(id)
-      const cancelled = task && TaskLifecycle.cancel(task, now)
+      const [cancelled] = task === undefined ? [] : cancelAll(work, [task], "task", now)
       if (cancelled === undefined) return undefined
-      work.put(cancelled, "cancelled")
+      work.ended.push({ task: cancelled, at: now })
       const state = work.scheduleOf(cancelled)
-      const next = state && work.followed(state.schedule.id, follow(state.schedule, cancelled, successor), canceller)
+      const next = state && work.followed(follow(state.schedule, cancelled, successor, now), canceller)
       return { task: cancelled, next }
     }),
     ({ stored, value }) => value && { ...value, next: value.next && stored.get(value.next) }

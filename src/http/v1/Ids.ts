@@ -1,7 +1,9 @@
-/** Ids in paths. */
+/** Ids and names in paths. */
 import { Effect, Schema } from "effect"
-import { TaskId, TaskScheduleId } from "../../domain/Ids.ts"
+import { BackfillId, TaskId, TaskScheduleId } from "../../domain/Ids.ts"
+import { parseName } from "../../domain/LambdaFunction.ts"
 import { shown } from "../../domain/Time.ts"
+import { codeOf } from "../DomainProblem.ts"
 import type { ProblemOf } from "../Problem.ts"
 import { problem } from "../Problem.ts"
 
@@ -13,3 +15,7 @@ const reads = <A extends string>(schema: Schema.Schema<A, string>) => (id: strin
 
 export const readTaskId = reads(TaskId)
 export const readScheduleId = reads(TaskScheduleId)
+export const readBackfillId = reads(BackfillId)
+
+export const readFunctionName = (name: string): Effect.Effect<string, ProblemOf<400>> =>
+  Effect.mapError(parseName(name, "function"), ({ message, reason }) => problem(400, codeOf(reason), message))

@@ -8,45 +8,22 @@ import {
   BadRequest,
   Conflict,
   described,
-  Duration,
   Empty,
   NotFound,
   pageQuery,
-  Runs,
+  PreconditionFailed,
+  PreconditionRequired,
   strict,
   TooLarge,
   Unavailable,
   UnsupportedMediaType
 } from "../Contract.ts"
+import { TaskAnswer } from "../TaskAnswer.ts"
+import { PauseRequest } from "./PauseRequest.ts"
+import { IfMatchHeaders } from "./Revision.ts"
 import { ScheduleAnswer, scheduleStatuses } from "./ScheduleAnswer.ts"
-import { GivenTrigger, RecurringTriggerRequest } from "./TriggerRequest.ts"
-import { IdempotencyHeaders, work } from "./WorkRequest.ts"
-
-const fields = {
-  ...work,
-  id: described(Schema.String, "Its id, made by the caller (a UUID of version 7): makes the request repeatable"),
-  startAt: described(
-    Schema.String.annotations({ examples: ["2027-01-01T09:00:00+01:00"] }),
-    "No occurrence is earlier; a fixed rate is anchored here. ISO 8601 with an offset. Default: now"
-  ),
-  endAt: described(Schema.String, "No occurrence is later. Default: none ends it"),
-  initialDelay: described(Duration, "From now to the first occurrence, instead of startAt"),
-  jitter: described(Duration, "Each occurrence is due up to this much later, by a share of its own"),
-  maxRuns: described(Runs, "How many occurrences to start; without it there is no end")
-}
-
-export const CreateScheduleRequest = Schema.Struct({ ...fields, trigger: RecurringTriggerRequest }).annotations({
-  identifier: "CreateScheduleRequest",
-  examples: [{
-    function: "report",
-    name: "monday-report",
-    trigger: { cron: "0 9 * * MON", timeZone: "Europe/Stockholm" }
-  }]
-})
-export type CreateScheduleRequest = typeof CreateScheduleRequest.Type
-
-/** What is read of it. */
-export const GivenSchedule = Schema.Struct({ ...fields, trigger: Schema.optionalWith(GivenTrigger, { exact: true }) })
+import { CreateScheduleRequest, EditScheduleRequest, RunScheduleRequest } from "./ScheduleRequests.ts"
+import { IdempotencyHeaders } from "./WorkRequest.ts"
 
 export const SchedulePage = Schema.Struct({
   items: Schema.Array(ScheduleAnswer),
@@ -71,6 +48,12 @@ const Present = ScheduleAnswer.annotations(
     identifier: "Schedule",
     description: "The schedule that the key or the id has made before"
   })
+)
+const Run = TaskAnswer.annotations(
+  HttpApiSchema.annotations({ identifier: "Task", description: "The Task of this run, stored", status: 201 })
+)
+const PresentRun = TaskAnswer.annotations(
+  HttpApiSchema.annotations({ identifier: "Task", description: "The Task that the key or the id has made before" })
 )
 
 export const v1Schedules = HttpApiGroup.make("v1Schedules")
@@ -101,7 +84,31 @@ export const v1Schedules = HttpApiGroup.make("v1Schedules")
         summary: "One schedule",
         description:
           "Its rule, in the words of a request and in a sentence, and what has come of it so far. Its Tasks " +
-          "are listed by GET /v1/tasks?scheduleId=..."
+          "are listed by GET /v1/tasks?scheduleId=... The ETag is what a PATCH wants back as If-Match."
+      }))
+  )
+  .add(
+    HttpApiEndpoint.patch("edit")`/v1/schedules/${Id}`
+      .setHeaders(IfMatchHeaders).setPayload(EditScheduleRequest).setUrlParams(Empty).addSuccess(ScheduleAnswer)
+      .addError(BadRequest).addError(NotFound).addError(Conflict).addError(PreconditionFailed).addError(TooLarge)
+      .addError(UnsupportedMediaType).addError(PreconditionRequired).addError(Unavailable)
+      .annotateContext(OpenApi.annotations({
+        summary: "Changes a schedule",
+        description:
+          "What is left out stays as it is. Once this has answered, nothing runs that was planned before and had not " +
+          "begun; what has begun comes to its end as it is. Without another trigger the cadence stays. If-Match says which " +
+          "revision was read: if somebody has edited since, it is a 412 REVISION_CONFLICT with the present ETag, and nothing " +
+          "is changed. A schedule that is over is a 409 SCHEDULE_ENDED."
+      }))
+  )
+  .add(
+    HttpApiEndpoint.del("remove")`/v1/schedules/${Id}`
+      .setUrlParams(Empty).addSuccess(HttpApiSchema.NoContent).addError(BadRequest).addError(Unavailable)
+      .annotateContext(OpenApi.annotations({
+        summary: "Ends a schedule and forgets it",
+        description:
+          "Cancels its live Tasks; those that have ended stay as long as retention keeps them. May be repeated: where " +
+          "there is none, the answer is the same."
       }))
   )
   .add(
@@ -113,6 +120,45 @@ export const v1Schedules = HttpApiGroup.make("v1Schedules")
         description:
           "Cancels its live Tasks too: once this has answered, no new run starts. May be repeated; one that " +
           "is completed stays so."
+      }))
+  )
+  .add(
+    HttpApiEndpoint.post("pause")`/v1/schedules/${Id}/pause`
+      .setPayload(PauseRequest).setUrlParams(Empty).addSuccess(ScheduleAnswer)
+      .addError(BadRequest).addError(NotFound).addError(Conflict).addError(TooLarge).addError(UnsupportedMediaType)
+      .addError(Unavailable)
+      .annotateContext(OpenApi.annotations({
+        summary: "Pauses a schedule",
+        description:
+          "Once this has answered, no occurrence begins until it is resumed or the pause ends; one that has begun comes to " +
+          "its end, and what is asked for by hand runs. What falls into the pause is recorded as skipped, and the cadence " +
+          "stays. Who pauses again changes name, note and end. A schedule that is over is a 409 SCHEDULE_ENDED."
+      }))
+  )
+  .add(
+    HttpApiEndpoint.post("resume")`/v1/schedules/${Id}/resume`
+      .setUrlParams(Empty).addSuccess(ScheduleAnswer)
+      .addError(BadRequest).addError(NotFound).addError(Conflict).addError(TooLarge).addError(UnsupportedMediaType)
+      .addError(Unavailable)
+      .annotateContext(OpenApi.annotations({
+        summary: "Ends the pause of a schedule",
+        description:
+          "It goes on with the next instant that its rule names; a spaced run that was due in the pause starts now. May be " +
+          "repeated. A schedule that is over is a 409 SCHEDULE_ENDED."
+      }))
+  )
+  .add(
+    HttpApiEndpoint.post("run")`/v1/schedules/${Id}/run`
+      .setHeaders(IdempotencyHeaders).setPayload(RunScheduleRequest).setUrlParams(Empty)
+      .addSuccess(Run).addSuccess(PresentRun)
+      .addError(BadRequest).addError(NotFound).addError(Conflict).addError(TooLarge).addError(UnsupportedMediaType)
+      .addError(Unavailable)
+      .annotateContext(OpenApi.annotations({
+        summary: "Runs a schedule's function now",
+        description:
+          "Also while it is paused; its cadence and maxRuns are not touched. Needs no body. An id of the caller's or a " +
+          "header Idempotency-Key makes the request repeatable: the same again is answered with 200, another one with 409. A " +
+          "schedule that is over is a 409 SCHEDULE_ENDED."
       }))
   )
   .annotateContext(OpenApi.annotations({ title: "Schedules", description: "Rules that make Tasks again and again." }))

@@ -51,9 +51,15 @@ export const taskQuery = {
   scheduleId: described(Schema.UUID, "The schedule that has made it")
 }
 
+const uuid = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
 const Query = Schema.Struct({
   ...pageQuery("the answer"),
   ...taskQuery,
+  origin: described(
+    Schema.String.pipe(Schema.pattern(new RegExp(`^(?:schedule|(?:manual|backfill):${uuid})$`))),
+    "What has made it of its schedule: schedule, manual:<the Task's id> or backfill:<its id>"
+  ),
   status: described(Schema.Literal(...taskStatuses), "What has become of it"),
   dueFrom: described(Schema.NonEmptyString, "Due at or after this instant, ISO 8601 with an offset"),
   dueBefore: described(Schema.NonEmptyString, "Due before this instant")

@@ -19,7 +19,7 @@ import { madeResponse, makeOnce } from "./makeOnce.ts"
 import type { TaskQuery } from "./TasksApi.ts"
 import { GivenTask } from "./TasksApi.ts"
 import { readOnce } from "./TriggerRequest.ts"
-import { functionOf, workOptions } from "./WorkRequest.ts"
+import { functionOf, isAsked, withoutDeployment, workOptions } from "./WorkRequest.ts"
 
 /** An instant of a query or a filter. */
 export const instantOf = (text: string | undefined, field: string): Either.Either<number | undefined, InvalidInput> =>
@@ -35,6 +35,7 @@ const filterOf = (query: TaskQuery): Either.Either<TaskFilter, InvalidInput> =>
       ...due,
       functionName: query.function,
       name: query.name,
+      origin: query.origin?.toLowerCase(),
       status: query.status === undefined ? undefined : [query.status],
       scheduleId: query.scheduleId === undefined ? undefined : TaskScheduleId.make(query.scheduleId.toLowerCase())
     })
@@ -54,18 +55,20 @@ export const v1TasksLayer = HttpApiBuilder.group(LambdaSchedulerApi, "v1Tasks", 
           const options = yield* workOptions(body)
           const key = headers["idempotency-key"]
           const { isNew, made } = yield* makeOnce({
-            request: body,
             id: body.id === undefined ? undefined : yield* readTaskId(body.id),
             key,
             newId: ids.next,
             exists: (id) => exists(id as TaskId),
             make: (id) =>
-              scheduler.schedule(functionOf(body), {
-                ...options,
-                trigger,
-                id: id as TaskId | undefined,
-                idempotencyKey: key
-              }),
+              withoutDeployment(
+                scheduler.schedule(functionOf(body), {
+                  ...options,
+                  trigger,
+                  id: id as TaskId | undefined,
+                  idempotencyKey: key
+                })
+              ),
+            isAsked: (made) => isAsked(made, body),
             taken: "TASK_EXISTS"
           })
           return madeResponse(taskAnswer(made), isNew, "/v1/tasks")

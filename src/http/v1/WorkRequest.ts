@@ -1,14 +1,16 @@
 /** What a Task and a schedule have in common: what to run, and with what. */
-import { Either, Schema } from "effect"
+import { Effect, Either, Schema } from "effect"
+import { DeploymentError } from "../../domain/Deployment.ts"
 import { InvalidInput } from "../../domain/Errors.ts"
 import { InvocationErrorReason } from "../../domain/Invocation.ts"
 import type { AnyLambdaFunction } from "../../domain/LambdaFunction.ts"
-import { existing } from "../../domain/LambdaFunction.ts"
+import { existing, parseReference } from "../../domain/LambdaFunction.ts"
 import type { RetryOptions } from "../../domain/RetryPolicy.ts"
+import type { FunctionTarget } from "../../domain/Task.ts"
 import type { WorkOptions } from "../../engine/WorkRequest.ts"
 import { described, Duration, FunctionName } from "../Contract.ts"
 
-const Retry = Schema.Struct({
+export const Retry = Schema.Struct({
   maxAttempts: described(
     Schema.Number.annotations({ jsonSchema: { type: "integer", minimum: 1, maximum: 100 } }),
     "How many attempts may be spent, the first included"
@@ -47,21 +49,33 @@ const Retry = Schema.Struct({
   )
 })
 
+export const FunctionReference = Schema.String.annotations({
+  description: "Name, name:qualifier or ARN of a function that exists: nothing is deployed",
+  examples: ["payroll", "arn:aws:lambda:eu-north-1:123456789012:function:payroll"]
+})
+
+export const Priority = Schema.Number.annotations({ jsonSchema: { type: "integer", minimum: -100, maximum: 100 } })
+
+export const payload = {
+  payload: described(Schema.Unknown, "Any JSON, handed to the function as its event. Default: {}"),
+  payloadJson: described(Schema.String, "Instead of payload: JSON text, delivered byte for byte")
+}
+
 /** The fields of a request. */
 export const work = {
-  function: Schema.String.annotations({
-    description: "Name, name:qualifier or ARN of a function that exists: nothing is deployed",
-    examples: ["payroll", "arn:aws:lambda:eu-north-1:123456789012:function:payroll"]
-  }),
+  function: FunctionReference,
   qualifier: described(Schema.String, "A version or an alias"),
   name: described(FunctionName, "A name to find it by. Default: the function's"),
-  payload: described(Schema.Unknown, "Any JSON, handed to the function as its event. Default: {}"),
-  payloadJson: described(Schema.String, "Instead of payload: JSON text, delivered byte for byte"),
+  ...payload,
   tags: described(
     Schema.Record({ key: Schema.String, value: Schema.String }),
     "At most 50: keys of 1 to 128 characters, values of at most 256"
   ),
-  retry: described(Retry, "What is not said here is the server's default")
+  retry: described(Retry, "What is not said here is the server's default"),
+  priority: described(
+    Priority,
+    "-100 to 100: where not everything that is due can start, what has more of it starts first. Default: 0"
+  )
 }
 
 export type WorkRequest = Schema.Struct.Type<typeof work>
@@ -77,18 +91,47 @@ export const IdempotencyHeaders = Schema.Struct({
 export const functionOf = (request: WorkRequest): AnyLambdaFunction =>
   existing(request.function, { qualifier: request.qualifier })
 
-/** What the scheduler takes; what is absent stays so. */
-export const workOptions = (request: WorkRequest): Either.Either<WorkOptions<unknown>, InvalidInput> => {
-  const { name, payloadJson, retry, tags } = request
-  const options = { name, payloadJson, tags, retry: retry as RetryOptions | undefined }
-  if (!("payload" in request)) return Either.right(options)
-  return payloadJson === undefined
-    ? Either.right({ ...options, payload: request.payload })
-    : Either.left(
+type GivenPayload = Pick<WorkRequest, "payload" | "payloadJson">
+
+/** One of the two, or none: what is absent stays so. */
+export const payloadOptions = (request: GivenPayload): Either.Either<GivenPayload, InvalidInput> => {
+  const { payload, payloadJson } = request
+  if (payloadJson === undefined) return Either.right("payload" in request ? { payload } : {})
+  return "payload" in request
+    ? Either.left(
       new InvalidInput({
         reason: "PayloadInvalid",
         field: "payloadJson",
         message: "payloadJson: expected either payload or payloadJson, got both"
       })
     )
+    : Either.right({ payloadJson })
+}
+
+/** What the scheduler takes; what is absent stays so. */
+export const workOptions = (
+  { name, priority, retry, tags, ...request }: Omit<WorkRequest, "function">
+): Either.Either<WorkOptions<unknown>, InvalidInput> =>
+  Either.map(
+    payloadOptions(request),
+    (payload) => ({ ...payload, name, tags, retry: retry as RetryOptions | undefined, priority })
+  )
+
+/** Nothing is deployed where the function exists. */
+export const withoutDeployment = <A, E, R>(
+  self: Effect.Effect<A, E | DeploymentError, R>
+): Effect.Effect<A, Exclude<E, DeploymentError>, R> =>
+  Effect.catchAll(
+    self,
+    (error) => error instanceof DeploymentError ? Effect.die(error) : Effect.fail(error as Exclude<E, DeploymentError>)
+  )
+
+/** Whether something does what a request asks for. */
+export const isAsked = (
+  made: { readonly name: string; readonly payload: string; readonly function: FunctionTarget },
+  { function: fn, name, payload = {}, payloadJson, qualifier }: WorkRequest
+): boolean => {
+  const reference = Either.getOrUndefined(parseReference(fn, "function"))
+  return made.function.name === reference?.name && made.function.qualifier === (qualifier ?? reference.qualifier) &&
+    made.name === (name ?? reference.name) && made.payload === (payloadJson ?? JSON.stringify(payload))
 }

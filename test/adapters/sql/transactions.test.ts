@@ -80,7 +80,7 @@ describe("in a transaction of the application", () => {
           const task = yield* scheduler.schedule(fn)
           expect(task).toMatchObject({ status: "Scheduled", owner: undefined })
           const many = yield* scheduler.scheduleAll(fn, [{ payload: 1 }, { payload: 2 }])
-          const schedule = yield* scheduler.repeat(fn, { trigger: Trigger.fixed("1 second"), maxRuns: 2 })
+          const schedule = yield* scheduler.repeat(fn, { trigger: Trigger.fixed("2 seconds"), maxRuns: 2 })
           yield* note("kept")
           yield* Effect.sleep("1200 millis")
           expect(yield* invoked(name)).toBe(0)

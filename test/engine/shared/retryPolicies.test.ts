@@ -320,6 +320,8 @@ describe("after its deadline nothing is started", () => {
                   ["2027-05-03T13:03:30Z", "Scheduled"]
                 ]
                 : [
+                  // One record for all that passed in between.
+                  ["2027-05-03T12:03Z", "Skipped"],
                   ["2027-05-03T13:00Z", "Failed"],
                   ["2027-05-03T13:01Z", "Succeeded"],
                   ["2027-05-03T13:02Z", "Succeeded"],

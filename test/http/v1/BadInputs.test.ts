@@ -5,6 +5,7 @@ import { ScheduleAnswer, SchedulePage, TaskPage } from "../../../src/http/index.
 import { inputsOf } from "../../support/badInputs.ts"
 import type { ServeOptions } from "../support.ts"
 import { serve } from "../support.ts"
+import { scheduleOf } from "./support.ts"
 
 /** `NameEmpty` is answered as `NAME_EMPTY`. */
 const codeOf = (reason: string): string => reason.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase()
@@ -35,6 +36,8 @@ const check = (path: string, cases: ReadonlyArray<Case>, options: ServeOptions =
     const stored = (yield* get(path)).body as { readonly items: ReadonlyArray<unknown> }
     expect(stored.items.length).toBe(accepted)
   })
+
+const unused = "0190a0b0-0000-7000-8000-0000000000ff"
 
 const task = (trigger: object, code: string | null): Case => ({ json: { function: "payroll", trigger }, code })
 /** It begins long from now: what is accepted must not run meanwhile. */
@@ -447,5 +450,220 @@ describe("ids and keys", () => {
         expect((yield* post("/v1/tasks", { function: "a", payloadJson: "{" })).problem.detail)
           .toMatch(/^payloadJson: expected JSON/)
       }
+    }))
+})
+
+/** Fields, values that they must not have, and the codes. */
+const policies: ReadonlyArray<readonly [field: string, value: unknown, code: string]> = [
+  ...["never", "SKIP", "", 5, null, true, [], ["skip"], { policy: "never" }, { policy: null }, {
+    policy: { policy: "skip" }
+  }]
+    .map((overlap) => ["overlap", overlap, "OPTION_INVALID"] as const),
+  ["overlap", {}, "BODY_INVALID"],
+  ["overlap", { max: 5 }, "BODY_INVALID"],
+  ["overlap", { policy: "skip", admin: true }, "FIELD_UNKNOWN"],
+  ["overlap", { policy: "bufferAll", running: 5 }, "FIELD_UNKNOWN"],
+  ["overlap", { policy: "skip", max: 5 }, "OPTION_INVALID"],
+  ...[0, 1_001, 1.5, -1, "5", null].map((max) => ["overlap", { policy: "bufferAll", max }, "OPTION_INVALID"] as const),
+  ...["never", "LATEST", "", 5, null, [], { policy: "never" }, { policy: 5 }]
+    .map((catchUp) => ["catchUp", catchUp, "OPTION_INVALID"] as const),
+  ["catchUp", {}, "BODY_INVALID"],
+  ["catchUp", { policy: "all", limit: 5 }, "FIELD_UNKNOWN"],
+  ["catchUp", { policy: "latest", max: 5 }, "OPTION_INVALID"],
+  ...[0, 10_001, 1.5, "5", null].map((max) => ["catchUp", { policy: "all", max }, "OPTION_INVALID"] as const),
+  ...["soon", -1, true, null, "", {}].map((window) =>
+    ["catchUp", { policy: "all", window }, "INTERVAL_INVALID"] as const
+  ),
+  ["catchUp", { policy: "all", window: 0 }, "OPTION_INVALID"],
+  ...[0, 1_001, 1.5, "5", true, [], -1].map((failures) => ["pauseAfterFailures", failures, "OPTION_INVALID"] as const),
+  ...[101, -101, 1.5, "5", null, true, []].map((priority) => ["priority", priority, "PRIORITY_INVALID"] as const)
+]
+
+describe("policies of schedules", () => {
+  const create = schedule({ fixed: "1 hour" }, null, { initialDelay: "1 hour" }).json
+
+  it.scopedLive("are refused by the field at fault, where a schedule is made and where it is changed", () =>
+    Effect.gen(function*() {
+      const { ask, get, post } = yield* serve()
+      const before = yield* post("/v1/schedules", create)
+      const { id } = scheduleOf(before)
+      for (const [field, value, code] of [...policies, ["pauseAfterFailures", null, "OPTION_INVALID"] as const]) {
+        const answer = yield* post("/v1/schedules", { ...create, [field]: value })
+        expect([field, value, ...answer.refusal]).toEqual([field, value, 400, code])
+        expect(answer.problem.detail).toContain(field)
+      }
+      for (
+        const [field, value, code] of [
+          ...policies,
+          ["maxRuns", 0, "MAX_RUNS_INVALID"],
+          ["maxRuns", "5", "MAX_RUNS_INVALID"],
+          ["function", null, "NAME_TYPE"],
+          ["function", "", "NAME_EMPTY"],
+          ["function", "../x", "NAME_PATTERN"],
+          ["name", "a/b", "NAME_PATTERN"],
+          ["name", null, "NAME_TYPE"],
+          ["payloadJson", "{", "PAYLOAD_NOT_JSON"],
+          ["payloadJson", null, "PAYLOAD_NOT_JSON"],
+          ["tags", { a: 1 }, "TAGS_INVALID"],
+          ["retry", { maxAttempts: 0 }, "RETRY_INVALID"],
+          ["retry", null, "RETRY_INVALID"],
+          ["trigger", {}, "SCHEDULE_AMBIGUOUS"],
+          ["trigger", null, "BODY_INVALID"],
+          ["trigger", { after: "5 seconds" }, "SCHEDULE_AMBIGUOUS"],
+          ["trigger", { cron: "nope" }, "CRON_FIELDS"],
+          ["startAt", "2126-01-01T00:00:00Z", "SCHEDULE_AMBIGUOUS"],
+          ["endAt", "2126-01-01T00:00:00Z", "SCHEDULE_AMBIGUOUS"],
+          ["endAt", null, "DATE_INVALID"],
+          ["initialDelay", "1 hour", "SCHEDULE_AMBIGUOUS"],
+          ["jitter", "1 hour", "SCHEDULE_AMBIGUOUS"],
+          ["jitter", null, "INTERVAL_INVALID"],
+          ["id", unused, "FIELD_UNKNOWN"],
+          ["revision", 1, "FIELD_UNKNOWN"],
+          ["status", "Cancelled", "FIELD_UNKNOWN"]
+        ] as const
+      ) {
+        const answer = yield* ask("PATCH", `/v1/schedules/${id}`, {
+          json: { [field]: value },
+          headers: { "if-match": "*" }
+        })
+        expect([field, value, ...answer.refusal]).toEqual([field, value, 400, code])
+        if (field !== "trigger") expect(answer.problem.detail).toContain(field)
+      }
+      const both = { json: { payload: 1, payloadJson: "1" }, headers: { "if-match": "*" } }
+      expect((yield* ask("PATCH", `/v1/schedules/${id}`, both)).refusal).toEqual([400, "PAYLOAD_INVALID"])
+      expect((yield* get("/v1/schedules")).body).toEqual({ items: [before.body], cursor: null })
+    }))
+
+  it.scopedLive("are taken in every way that the contract has, and shown with their bounds", () =>
+    Effect.gen(function*() {
+      const { post } = yield* serve()
+      const shown = (json: object) =>
+        Effect.map(post("/v1/schedules", { ...create, ...json }), (answer) => {
+          const { catchUp, overlap, pauseAfterFailures, priority } = scheduleOf(answer)
+          return [overlap, catchUp, pauseAfterFailures, priority]
+        })
+      expect(yield* shown({})).toEqual([{ policy: "skip" }, { policy: "latest" }, null, 0])
+      expect(yield* shown({ overlap: "bufferAll", catchUp: "all", pauseAfterFailures: 1_000, priority: -100 }))
+        .toEqual([{ policy: "bufferAll", max: 100 }, { policy: "all", max: 100 }, 1_000, -100])
+      expect(
+        yield* shown({
+          overlap: { policy: "bufferAll", max: 1 },
+          catchUp: { policy: "all", max: 10_000, window: 90_000 },
+          pauseAfterFailures: 1,
+          priority: 100
+        })
+      ).toEqual([
+        { policy: "bufferAll", max: 1 },
+        { policy: "all", max: 10_000, window: "90 seconds" },
+        1,
+        100
+      ])
+      for (const policy of ["bufferOne", "cancelOther", "allowAll"]) {
+        expect((yield* shown({ overlap: { policy } }))[0]).toEqual({ policy })
+      }
+      expect((yield* shown({ catchUp: "skip" }))[1]).toEqual({ policy: "skip", window: "1 minute" })
+      expect((yield* shown({ catchUp: { policy: "latest", window: "PT1H" } }))[1])
+        .toEqual({ policy: "latest", window: "1 hour" })
+    }))
+
+  it.scopedLive("a Task has a priority, and no other policy", () =>
+    check("/v1/tasks", [
+      ...policies.filter(([field]) => field === "priority").map(([, priority, code]) => ({
+        json: { function: "payroll", priority },
+        code
+      })),
+      ...["overlap", "catchUp", "pauseAfterFailures"].map((field) => ({
+        json: { function: "payroll", [field]: "skip" },
+        code: "FIELD_UNKNOWN"
+      })),
+      { json: { function: "payroll", trigger: { after: "1 hour" }, priority: 100 }, code: null }
+    ]))
+
+  it.scopedLive("runs by hand, pauses and backfills: by the field at fault", () =>
+    Effect.gen(function*() {
+      const { ask, get, post } = yield* serve()
+      const { id } = scheduleOf(yield* post("/v1/schedules", create))
+      const its = `/v1/schedules/${id}`
+      const past = { from: "2025-01-01T00:00:00Z", to: "2025-01-02T00:00:00Z" }
+      const pause: ReadonlyArray<readonly [json: unknown, code: string]> = [
+        ...["", "x".repeat(129), 5, null, [], "a\0b", "\ud800"].map((by) => [{ by }, "OPTION_INVALID"] as const),
+        ...["", "x".repeat(1_001), 5, null, {}, "\0"].map((note) => [{ note }, "OPTION_INVALID"] as const),
+        ...["yesterday", "", 5.5, null, {}, "2027-13-01T00:00:00Z"].map((until) =>
+          [{ until }, "DATE_INVALID"] as const
+        ),
+        [{ until: "2126-01-01T00:00:00" }, "DATE_NO_OFFSET"],
+        [{ until: "2025-01-01T00:00:00Z" }, "DATE_RANGE"],
+        [{ since: "2025-01-01T00:00:00Z" }, "FIELD_UNKNOWN"],
+        [[], "BODY_INVALID"]
+      ]
+      const run: ReadonlyArray<readonly [json: unknown, code: string]> = [
+        ...policies.filter(([field]) => field === "overlap").map(([, overlap, code]) => [{ overlap }, code] as const),
+        ...["x", "", 5, null].map((id) => [{ id }, "ID_INVALID"] as const),
+        [{ payload: 1, payloadJson: "1" }, "PAYLOAD_INVALID"],
+        [{ payloadJson: "{" }, "PAYLOAD_NOT_JSON"],
+        [{ payloadJson: 5 }, "PAYLOAD_NOT_JSON"],
+        [{ name: "x" }, "FIELD_UNKNOWN"],
+        [{ catchUp: "all" }, "FIELD_UNKNOWN"],
+        [[], "BODY_INVALID"]
+      ]
+      const backfill: ReadonlyArray<readonly [json: unknown, code: string]> = [
+        [{}, "BODY_INVALID"],
+        [{ from: past.from }, "BODY_INVALID"],
+        ...["yesterday", "", 5.5, null].map((from) => [{ ...past, from }, "DATE_INVALID"] as const),
+        ...["yesterday", "", true, null].map((to) => [{ ...past, to }, "DATE_INVALID"] as const),
+        [{ ...past, from: "2025-01-01T00:00:00" }, "DATE_NO_OFFSET"],
+        [{ from: past.to, to: past.from }, "WINDOW_EMPTY"],
+        [{ from: past.from, to: past.from }, "WINDOW_EMPTY"],
+        [{ ...past, to: "2126-01-01T00:00:00Z" }, "WINDOW_EMPTY"],
+        ...[0, 1_001, 1.5, "2", null].map((concurrency) => [{ ...past, concurrency }, "OPTION_INVALID"] as const),
+        ...["skip", "bufferOne", "", 5, null, { policy: "allowAll" }]
+          .map((overlap) => [{ ...past, overlap }, "OPTION_INVALID"] as const),
+        ...["x", "", 5, null].map((id) => [{ ...past, id }, "ID_INVALID"] as const),
+        [{ ...past, max: 5 }, "FIELD_UNKNOWN"],
+        [[], "BODY_INVALID"]
+      ]
+      for (
+        const [method, path, cases] of [
+          ["POST", `${its}/pause`, pause],
+          ["PUT", "/v1/pauses/report", pause],
+          ["PUT", "/v1/pause", pause],
+          ["POST", `${its}/run`, run],
+          ["POST", `${its}/backfills`, backfill]
+        ] as const
+      ) {
+        for (const [json, code] of cases) {
+          const answer = yield* ask(method, path, { json })
+          const shown = JSON.stringify(json).slice(0, 200)
+          expect([path, shown, ...answer.refusal]).toEqual([path, shown, 400, code])
+          expect(answer.text.length).toBeLessThan(600)
+        }
+      }
+      expect((yield* get("/v1/pauses")).body).toEqual({ items: [] })
+      expect((yield* get(its)).body).toMatchObject({ pause: null })
+      expect((yield* get("/v1/tasks")).body).toMatchObject({ items: [{ origin: "schedule", status: "Scheduled" }] })
+      expect((yield* get(`${its}/backfills`)).body).toEqual({ items: [] })
+    }))
+
+  it.scopedLive("origins that are none", () =>
+    Effect.gen(function*() {
+      const { get } = yield* serve()
+      for (
+        const origin of [
+          "",
+          "Schedule",
+          "manual",
+          "manual:",
+          "manual:x",
+          `manual:${unused}x`,
+          `other:${unused}`,
+          unused,
+          "schedule&origin=schedule"
+        ]
+      ) {
+        const answer = yield* get(`/v1/tasks?origin=${origin}`)
+        expect([origin, ...answer.refusal]).toEqual([origin, 400, "QUERY_INVALID"])
+        expect(answer.problem.detail).toBe("origin: expected schedule, manual:<UUID> or backfill:<UUID>")
+      }
+      expect((yield* get(`/v1/tasks?origin=backfill:${unused}`)).body).toEqual({ items: [], cursor: null })
     }))
 })

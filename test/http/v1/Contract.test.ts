@@ -3,6 +3,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as HttpApiClient from "@effect/platform/HttpApiClient"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
+import type { EditScheduleRequest } from "../../../src/http/index.ts"
 import { LambdaSchedulerApi } from "../../../src/http/index.ts"
 import { ScriptedLambdaClient } from "../../../src/testing/index.ts"
 import type { Specification } from "../openApi.ts"
@@ -66,6 +67,74 @@ describe("the typed client", () => {
       expect((yield* client.v1Schedules.list({ urlParams: { cursor: page.cursor ?? "" } })).items).toEqual([schedule])
       expect(yield* client.v1Schedules.cancel(its)).toMatchObject({ status: "Cancelled", next: null })
 
+      const plain = { ...its, withResponse: true } as const
+      const [read, got] = yield* client.v1Schedules.get({ ...plain, path: { id: copy.id } })
+      const edit = (payload: EditScheduleRequest, tag = got.headers["etag"] ?? "") =>
+        client.v1Schedules.edit({
+          path: { id: copy.id },
+          urlParams: {},
+          headers: { "if-match": tag },
+          payload,
+          withResponse: true
+        })
+      const [changed, put] = yield* edit({
+        overlap: "bufferOne",
+        catchUp: { policy: "skip", window: "1 hour" },
+        priority: -5
+      })
+      expect(changed).toEqual({
+        ...read,
+        revision: 2,
+        overlap: { policy: "bufferOne" },
+        catchUp: { policy: "skip", window: "1 hour" },
+        priority: -5
+      })
+      expect([got.headers["etag"], put.headers["etag"]]).toEqual([`"1"`, `"2"`])
+      expect(yield* Effect.flip(edit({ name: "x" }))).toMatchObject({ status: 412, code: "REVISION_CONFLICT" })
+      const headers = {}
+      const theirs = { path: { id: copy.id }, urlParams: {} }
+      expect(
+        yield* Effect.flip(client.v1Schedules.edit({ ...theirs, headers, payload: { overlap: changed.overlap } }))
+      ).toMatchObject({ status: 428, code: "IF_MATCH_REQUIRED" })
+      expect((yield* client.v1Schedules.pause({ ...theirs, payload: { by: "ada" } })).pause).toMatchObject({
+        by: "ada"
+      })
+      const run = yield* client.v1Schedules.run({ ...theirs, headers, payload: { payload: 1, overlap: "allowAll" } })
+      expect(run).toMatchObject({ origin: `manual:${run.id}`, jsonPayload: "1", overlap: { policy: "allowAll" } })
+      expect((yield* client.v1Tasks.list({ urlParams: { origin: `manual:${run.id}` } })).items.map(({ id }) => id))
+        .toEqual([run.id])
+      expect((yield* client.v1Schedules.resume(theirs)).pause).toBeNull()
+      const recurring = yield* client.v1Schedules.create({
+        ...none,
+        payload: { function: "report", trigger: { cron: "0 0 1 * *" } }
+      })
+      const started = yield* client.v1Backfills.start({
+        path: { id: recurring.id },
+        urlParams: {},
+        payload: { ...months, concurrency: 2 }
+      })
+      expect(started).toMatchObject({ scheduleId: recurring.id, total: 3, concurrency: 2 })
+      const itsBackfill = { path: { id: started.id }, urlParams: {} }
+      expect((yield* client.v1Backfills.get(itsBackfill)).id).toBe(started.id)
+      expect((yield* client.v1Backfills.list({ path: { id: recurring.id }, urlParams: {} })).items.map(({ id }) => id))
+        .toEqual([started.id])
+      expect((yield* client.v1Backfills.cancel(itsBackfill)).status).toBe("Cancelled")
+      expect(yield* Effect.flip(client.v1Backfills.get({ path: { id: unknownId }, urlParams: {} })))
+        .toMatchObject({ status: 404, code: "BACKFILL_NOT_FOUND" })
+      expect(yield* client.v1Schedules.remove(theirs)).toBeUndefined()
+      expect(yield* Effect.flip(client.v1Schedules.get(theirs))).toMatchObject({ status: 404 })
+
+      const paused = yield* client.v1Pauses.pause({
+        path: { function: "report" },
+        urlParams: {},
+        payload: { note: "x" }
+      })
+      const all = yield* client.v1Pauses.pauseAll({ urlParams: {}, payload: {} })
+      expect(yield* client.v1Pauses.list({ urlParams: {} })).toEqual({ items: [all, paused] })
+      yield* client.v1Pauses.resumeAll({ urlParams: {} })
+      yield* client.v1Pauses.resume({ path: { function: "report" }, urlParams: {} })
+      expect(yield* client.v1Pauses.list({ urlParams: {} })).toEqual({ items: [] })
+
       const preview = yield* client.v1Triggers.preview({ ...none, payload: { trigger: schedule.trigger, count: 2 } })
       expect(preview.occurrences.map(({ local }) => local)).toEqual(["2126-01-31T09:00:00", "2126-02-28T09:00:00"])
       const between = yield* client.v1Triggers.preview({
@@ -119,10 +188,28 @@ const retry = {
   attemptTimeout: "30 seconds"
 }
 const schedule = { function: "report", trigger: { fixed: "1 hour" }, initialDelay: "1 hour" }
+const policies = {
+  overlap: { policy: "bufferAll", max: 10 },
+  catchUp: { policy: "all", max: 24, window: "1 day" },
+  pauseAfterFailures: 5,
+  priority: 100
+}
+const of = (digit: string) => unknownId.replace(/1$/, digit)
+const runs = `/v1/schedules/${of("3")}`
+const months = { from: "2025-01-01T00:00:00Z", to: "2025-04-01T00:00:00Z" }
+const backfill = { ...months, concurrency: 2, id: of("4") }
+const any = { "if-match": "*" }
 
 /** Requests of every route, those that are accepted and those that are not, in order. */
 const requests: ReadonlyArray<
-  readonly [method: "GET" | "POST" | "DELETE", path: string, url: string, status: number, json?: unknown, key?: string]
+  readonly [
+    method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
+    path: string,
+    url: string,
+    status: number,
+    json?: unknown,
+    headers?: Record<string, string>
+  ]
 > = [
   ["POST", "/schedule", "/schedule", 202, work],
   ["POST", "/schedule", "/schedule", 400, { name: "" }],
@@ -135,9 +222,9 @@ const requests: ReadonlyArray<
   ["GET", "/status/{name}", "/status/nobody", 404],
   ["GET", "/result/{name}", "/result/a", 200],
   ["POST", "/cancel/{name}", "/cancel/a", 200],
-  ["POST", "/v1/tasks", "/v1/tasks", 201, task, "t"],
-  ["POST", "/v1/tasks", "/v1/tasks", 200, task, "t"],
-  ["POST", "/v1/tasks", "/v1/tasks", 409, { ...task, payload: 1 }, "t"],
+  ["POST", "/v1/tasks", "/v1/tasks", 201, task, { "idempotency-key": "t" }],
+  ["POST", "/v1/tasks", "/v1/tasks", 200, task, { "idempotency-key": "t" }],
+  ["POST", "/v1/tasks", "/v1/tasks", 409, { ...task, payload: 1 }, { "idempotency-key": "t" }],
   ["POST", "/v1/tasks", "/v1/tasks", 201, { ...task, id: unknownId }],
   ["POST", "/v1/tasks", "/v1/tasks", 201, { ...task, retry }],
   ["POST", "/v1/tasks", "/v1/tasks", 201, { ...task, retry: { ...retry, backoff: "fixed" } }],
@@ -162,6 +249,65 @@ const requests: ReadonlyArray<
   ["GET", "/v1/schedules/{id}", `/v1/schedules/${unknownId}`, 404],
   ["POST", "/v1/schedules/{id}/cancel", `/v1/schedules/${unknownId.replace(/1$/, "2")}/cancel`, 200],
   ["POST", "/v1/schedules/{id}/cancel", `/v1/schedules/${unknownId}/cancel`, 404],
+  ["POST", "/v1/schedules", "/v1/schedules", 201, {
+    ...policies,
+    function: "report",
+    id: of("3"),
+    trigger: { cron: "0 0 1 * *" }
+  }],
+  ["PATCH", "/v1/schedules/{id}", runs, 200, { overlap: "skip", maxRuns: null, pauseAfterFailures: null }, any],
+  ["PATCH", "/v1/schedules/{id}", runs, 200, { ...policies, retry }, { "if-match": "\"2\"" }],
+  ["PATCH", "/v1/schedules/{id}", runs, 412, { name: "a" }, { "if-match": "\"2\"" }],
+  ["PATCH", "/v1/schedules/{id}", runs, 428, { name: "a" }],
+  ["PATCH", "/v1/schedules/{id}", runs, 400, {}, any],
+  ["PATCH", "/v1/schedules/{id}", runs, 413, { payload: "x".repeat(7_000_000) }, any],
+  ["PATCH", "/v1/schedules/{id}", runs, 415, undefined, any],
+  ["PATCH", "/v1/schedules/{id}", `/v1/schedules/${of("9")}`, 404, { name: "a" }, any],
+  ["PATCH", "/v1/schedules/{id}", `/v1/schedules/${of("2")}`, 409, { name: "a" }, any],
+  ["POST", "/v1/schedules/{id}/pause", `${runs}/pause`, 200, { by: "ada", note: "why", until: "2126-01-01T00:00:00Z" }],
+  ["POST", "/v1/schedules/{id}/pause", `${runs}/pause`, 400, { by: "" }],
+  ["POST", "/v1/schedules/{id}/pause", `/v1/schedules/${of("9")}/pause`, 404],
+  ["POST", "/v1/schedules/{id}/pause", `/v1/schedules/${of("2")}/pause`, 409],
+  ["GET", "/v1/schedules/{id}", runs, 200],
+  ["POST", "/v1/schedules/{id}/resume", `${runs}/resume`, 200],
+  ["POST", "/v1/schedules/{id}/resume", `${runs}/resume`, 400, { by: "ada" }],
+  ["POST", "/v1/schedules/{id}/resume", `/v1/schedules/${of("9")}/resume`, 404],
+  ["POST", "/v1/schedules/{id}/resume", `/v1/schedules/${of("2")}/resume`, 409],
+  ["POST", "/v1/schedules/{id}/run", `${runs}/run`, 201],
+  ["POST", "/v1/schedules/{id}/run", `${runs}/run`, 201, { overlap: { policy: "allowAll" }, payload: 1 }, {
+    "idempotency-key": "r"
+  }],
+  ["POST", "/v1/schedules/{id}/run", `${runs}/run`, 200, { overlap: { policy: "allowAll" }, payload: 1 }, {
+    "idempotency-key": "r"
+  }],
+  ["POST", "/v1/schedules/{id}/run", `${runs}/run`, 409, { payload: 2 }, { "idempotency-key": "r" }],
+  ["POST", "/v1/schedules/{id}/run", `${runs}/run`, 400, { overlap: "all" }],
+  ["POST", "/v1/schedules/{id}/run", `/v1/schedules/${of("9")}/run`, 404],
+  ["POST", "/v1/schedules/{id}/backfills", `${runs}/backfills`, 201, backfill],
+  ["POST", "/v1/schedules/{id}/backfills", `${runs}/backfills`, 200, backfill],
+  ["POST", "/v1/schedules/{id}/backfills", `${runs}/backfills`, 409, { ...backfill, concurrency: 3 }],
+  ["POST", "/v1/schedules/{id}/backfills", `${runs}/backfills`, 400, { from: "x", to: "y" }],
+  ["POST", "/v1/schedules/{id}/backfills", `${runs}/backfills`, 415],
+  ["POST", "/v1/schedules/{id}/backfills", `/v1/schedules/${of("9")}/backfills`, 404, months],
+  ["GET", "/v1/schedules/{id}/backfills", `${runs}/backfills`, 200],
+  ["GET", "/v1/schedules/{id}/backfills", `/v1/schedules/${of("9")}/backfills`, 404],
+  ["GET", "/v1/backfills/{id}", `/v1/backfills/${of("4")}`, 200],
+  ["GET", "/v1/backfills/{id}", `/v1/backfills/${of("9")}`, 404],
+  ["POST", "/v1/backfills/{id}/cancel", `/v1/backfills/${of("4")}/cancel`, 200],
+  ["POST", "/v1/backfills/{id}/cancel", `/v1/backfills/${of("9")}/cancel`, 404],
+  ["GET", "/v1/tasks", `/v1/tasks?scheduleId=${of("3")}`, 200],
+  ["DELETE", "/v1/schedules/{id}", runs, 204],
+  ["DELETE", "/v1/schedules/{id}", runs, 204],
+  ["DELETE", "/v1/schedules/{id}", "/v1/schedules/x", 400],
+  ["PUT", "/v1/pauses/{function}", "/v1/pauses/payroll", 200, { by: "ada", until: "2126-01-01T00:00:00Z" }],
+  ["PUT", "/v1/pauses/{function}", "/v1/pauses/a%2Fb", 400],
+  ["PUT", "/v1/pause", "/v1/pause", 200, { note: "all" }],
+  ["PUT", "/v1/pause", "/v1/pause", 400, { until: "yesterday" }],
+  ["GET", "/v1/pauses", "/v1/pauses", 200],
+  ["GET", "/v1/pauses", "/v1/pauses?limit=1", 400],
+  ["DELETE", "/v1/pause", "/v1/pause", 204],
+  ["DELETE", "/v1/pauses/{function}", "/v1/pauses/payroll", 204],
+  ["DELETE", "/v1/pauses/{function}", "/v1/pauses/a%2Fb", 400],
   ["POST", "/v1/triggers/preview", "/v1/triggers/preview", 200, { trigger: { cron: "0 9 * * *" } }],
   ["POST", "/v1/triggers/preview", "/v1/triggers/preview", 400, {}],
   ["GET", "/v1/dead-letters", "/v1/dead-letters?limit=1&reason=AccessDenied&redriven=false", 200],
@@ -192,14 +338,13 @@ describe("the OpenAPI document", () => {
         until: ({ task }) => task.status === "Failed"
       })
       const spec = (yield* get("/openapi.json")).body as Specification
-      for (const [method, path, url, status, json, key] of requests) {
-        const answer = yield* ask(method, url, {
-          ...(json === undefined ? {} : { json }),
-          ...(key === undefined ? {} : { headers: { "idempotency-key": key } })
-        })
+      for (const [method, path, url, status, json, headers = {}] of requests) {
+        const answer = yield* ask(method, url, { ...(json === undefined ? {} : { json }), headers })
         expect([method, url, answer.status]).toEqual([method, url, status])
         expectAsDocumented(spec, method, path, answer)
-        if (json !== undefined && status < 300) expect([url, bodyMismatches(spec, path, json)]).toEqual([url, []])
+        if (json !== undefined && status < 300) {
+          expect([url, bodyMismatches(spec, path, json, method)]).toEqual([url, []])
+        }
       }
       const documented = Object.entries(spec.paths).flatMap(([path, methods]) =>
         Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`)
@@ -209,7 +354,7 @@ describe("the OpenAPI document", () => {
 
   it.scopedLive("has a sentence for every route, and examples that hold", () =>
     Effect.gen(function*() {
-      const { get, post } = yield* serve()
+      const { ask, get, post } = yield* serve()
       const spec = (yield* get("/openapi.json")).body as Specification
       for (const [path, methods] of Object.entries(spec.paths)) {
         for (const [method, { description = "", summary = "" }] of Object.entries(methods)) {
@@ -217,22 +362,26 @@ describe("the OpenAPI document", () => {
           if (path.startsWith("/v1/")) expect([method, path, description]).not.toEqual([method, path, ""])
         }
       }
+      yield* post("/v1/schedules", { function: "report", id: of("5"), trigger: { cron: "0 0 1 * *" } })
+      const its = `/v1/schedules/${of("5")}`
       for (
-        const [path, name] of [
-          ["/v1/tasks", "CreateTaskRequest"],
-          ["/v1/schedules", "CreateScheduleRequest"],
-          ["/v1/triggers/preview", "PreviewRequest"],
-          ["/v1/dead-letters/redrive", "RedriveAllRequest"]
+        const [method, path, url, name, status] of [
+          ["POST", "/v1/tasks", "/v1/tasks", "CreateTaskRequest", 201],
+          ["POST", "/v1/schedules", "/v1/schedules", "CreateScheduleRequest", 201],
+          ["PATCH", "/v1/schedules/{id}", its, "EditScheduleRequest", 200],
+          ["POST", "/v1/schedules/{id}/pause", `${its}/pause`, "PauseRequest", 200],
+          ["POST", "/v1/schedules/{id}/run", `${its}/run`, "RunScheduleRequest", 201],
+          ["POST", "/v1/schedules/{id}/backfills", `${its}/backfills`, "BackfillRequest", 201],
+          ["POST", "/v1/triggers/preview", "/v1/triggers/preview", "PreviewRequest", 200],
+          ["POST", "/v1/dead-letters/redrive", "/v1/dead-letters/redrive", "RedriveAllRequest", 200]
         ] as const
       ) {
         const examples = spec.components.schemas[name]?.examples as ReadonlyArray<unknown> | undefined
         expect([name, examples?.length ?? 0]).not.toEqual([name, 0])
         for (const example of examples ?? []) {
-          expect([example, bodyMismatches(spec, path, example)]).toEqual([example, []])
-          expect([example, (yield* post(path, example)).status]).toEqual([
-            example,
-            /preview|redrive/.test(path) ? 200 : 201
-          ])
+          expect([example, bodyMismatches(spec, path, example, method)]).toEqual([example, []])
+          const answer = yield* ask(method, url, { json: example, headers: any })
+          expect([example, answer.status]).toEqual([example, status])
         }
       }
     }))

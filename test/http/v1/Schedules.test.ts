@@ -1,15 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { ScheduleAnswer, SchedulePage } from "../../../src/http/index.ts"
-import type { Answer } from "../support.ts"
+import { Effect } from "effect"
 import { serve } from "../support.ts"
-
-const strict = { onExcessProperty: "error" } as const
-const scheduleOf = (answer: Answer): ScheduleAnswer => Schema.decodeUnknownSync(ScheduleAnswer, strict)(answer.body)
-const pageOf = (answer: Answer): SchedulePage => Schema.decodeUnknownSync(SchedulePage, strict)(answer.body)
+import { hourly, scheduleOf, schedulesOf as pageOf } from "./support.ts"
 
 const stockholm = { timeZone: "Europe/Stockholm" }
-const hourly = { function: "report", trigger: { fixed: "1 hour" }, initialDelay: "1 hour" }
 
 /** What is sent, what is answered, and its sentence. */
 const triggers = [
