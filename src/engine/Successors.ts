@@ -124,7 +124,8 @@ export const makePlanSuccessor = (
     const records = passed.length === 0
       ? Exit.succeed([])
       : Effect.forEach(passed, (each) => Effect.map(newId, (id) => recordOf(schedule, id, each, now)))
-    return Effect.zipWith(id === undefined ? newId : Exit.succeed(id), records, (id, records): Successor => ({
+    // In order of time, as they will be listed.
+    return Effect.zipWith(records, id === undefined ? newId : Exit.succeed(id), (records, id): Successor => ({
       task: next === undefined ? undefined : occurrence(schedule, id, next, now),
       skip: own && skipOf(own),
       passed: records,

@@ -7,6 +7,7 @@ import { health, metrics } from "./OperationsApi.ts"
 import { corrected } from "./Specification.ts"
 import { v1Backfills } from "./v1/BackfillsApi.ts"
 import { v1DeadLetters } from "./v1/DeadLettersApi.ts"
+import { v1Explain } from "./v1/ExplainApi.ts"
 import { v1Pauses } from "./v1/PausesApi.ts"
 import { v1Schedules } from "./v1/SchedulesApi.ts"
 import { v1Tasks } from "./v1/TasksApi.ts"
@@ -24,6 +25,7 @@ export const LambdaSchedulerApi = HttpApi.make("effect-lambda-scheduler")
   .add(v1Schedules)
   .add(v1Backfills)
   .add(v1Pauses)
+  .add(v1Explain)
   .add(v1Triggers)
   .add(v1DeadLetters)
   .add(health)

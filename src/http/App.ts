@@ -21,6 +21,7 @@ import { isProblem, problem, problemResponse } from "./Problem.ts"
 import { policyOf, securityHeaders } from "./SecurityHeaders.ts"
 import { v1BackfillsLayer } from "./v1/BackfillsHandlers.ts"
 import { v1DeadLettersLayer } from "./v1/DeadLettersHandlers.ts"
+import { v1ExplainLayer } from "./v1/ExplainHandlers.ts"
 import { v1PausesLayer } from "./v1/PausesHandlers.ts"
 import { v1SchedulesLayer } from "./v1/SchedulesHandlers.ts"
 import { v1TasksLayer } from "./v1/TasksHandlers.ts"
@@ -86,6 +87,7 @@ const parameters: Readonly<Record<string, string>> = {
   status: "one status, as /docs shows them",
   scheduleId: "one UUID",
   origin: "schedule, manual:<UUID> or backfill:<UUID>",
+  at: "one instant such as 2027-01-01T09:00:00Z",
   dueFrom: "one instant such as 2027-01-01T09:00:00Z",
   dueBefore: "one instant such as 2027-01-01T09:00:00Z",
   finishedFrom: "one instant such as 2027-01-01T09:00:00Z",
@@ -131,6 +133,7 @@ const makeRoutes = (access: Access): Effect.Effect<HttpApp.Default, never, Lambd
         v1SchedulesLayer,
         v1BackfillsLayer,
         v1PausesLayer,
+        v1ExplainLayer,
         v1TriggersLayer,
         v1DeadLettersLayer,
         healthLayer(access),

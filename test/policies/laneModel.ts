@@ -45,7 +45,6 @@ export class LaneModel {
   readonly stored: Array<ScheduledTask> = []
   readonly passed: Array<SkippedTask> = []
   schedule: TaskSchedule
-  hasBeenPaused = false
   private readonly me: InstanceId
 
   constructor(schedule: TaskSchedule, me: InstanceId) {
@@ -174,7 +173,6 @@ export class LaneModel {
   /** What waits for the end of a pause, or for its turn, is looked at again then. */
   pause(pause: TaskSchedule["pause"], now: EpochMillis): void {
     this.schedule = { ...this.schedule, pause }
-    this.hasBeenPaused = true
     const at = pausedUntil(this.schedule, now) ?? now
     for (const task of this.live) {
       const isParked = task.status === "Scheduled" && task.owner === undefined && !hasBegun(task) && isByRule(task) &&

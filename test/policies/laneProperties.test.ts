@@ -119,8 +119,7 @@ const checkModel = (model: LaneModel): void => {
   if (overlap.policy !== "allowAll") expect(model.underWay.length).toBeLessThanOrEqual(1)
   const waiting = Array.from(model.waiting, (id) => model.tasks.get(id) as Task)
   const places = placesToWait(overlap)
-  if (!model.hasBeenPaused) expect(waiting.length).toBeLessThanOrEqual(places)
-  // What waits while its schedule is paused takes no place from what is asked for by hand meanwhile.
+  // Of each kind: what is late, or paused, may find that others have come before it although it is to start before them.
   expect(waiting.filter(isByRule).length).toBeLessThanOrEqual(places)
   expect(waiting.filter((task) => !isByRule(task)).length).toBeLessThanOrEqual(places)
   // As many runs as have begun and are yet to begin, and never too many.
@@ -202,7 +201,7 @@ const run = (schedule: TaskSchedule, steps: ReadonlyArray<Step>, note: (what: st
         )
         break
       case "pause":
-        model.pause({ since: now, ...(which % 2 === 0 ? {} : { until: now + which % 100 }) }, now)
+        model.pause({ since: now, ...(which % 2 === 0 ? {} : { until: now + which % 60 }) }, now)
         break
       case "resume":
         if (pausedUntil(model.schedule, now) !== undefined && model.schedule.pause !== undefined) {
@@ -218,6 +217,15 @@ const run = (schedule: TaskSchedule, steps: ReadonlyArray<Step>, note: (what: st
   note(model.schedule.status)
 }
 
+/** What comes of a policy besides. */
+const perPolicy: Record<Overlap["policy"], ReadonlyArray<string>> = {
+  skip: ["Skipped: overlap"],
+  bufferOne: ["Skipped: overlap"],
+  bufferAll: [],
+  cancelOther: ["replaces"],
+  allowAll: []
+}
+
 describe("a schedule's occurrences", () => {
   for (const overlap of overlaps) {
     const name = `${overlap.policy}${overlap.max === undefined ? "" : ` of ${overlap.max}`}`
@@ -228,9 +236,13 @@ describe("a schedule's occurrences", () => {
         fc.property(fields, fc.noBias(fc.array(aStep, { maxLength: 150, size: "max" })), (fields, steps) => {
           run(aSchedule({ ...fields, overlap }), steps, note)
         }),
-        { numRuns: 300, seed: 20_270_808 }
+        { numRuns: 250, seed: 20_270_808 }
       )
-      console.log(name, [...seen])
+      // A run that did not come to all of these would show too little.
+      const usual = ["Running", "Failed", "refused", "Active", "Completed", "Skipped: catchUp", "Skipped: cap"]
+      for (const what of [...usual, "Scheduled", "Skipped: window", "Skipped: paused", ...perPolicy[overlap.policy]]) {
+        expect([what, (seen.get(what) ?? 0) > 3]).toEqual([what, true])
+      }
     })
   }
 })

@@ -14,6 +14,7 @@
 import { describe } from "@effect/vitest"
 import { cancellingContract } from "./contract/cancelling.ts"
 import { changesContract } from "./contract/changes.ts"
+import { changingContract } from "./contract/changing.ts"
 import { claimingContract } from "./contract/claiming.ts"
 import { controlsContract } from "./contract/controls.ts"
 import { deadLettersContract } from "./contract/deadLetters.ts"
@@ -45,6 +46,7 @@ export const taskRepositoryContract = <E>(name: string, harness: TaskRepositoryH
     describe("with what is held", () => heldContract(suite))
     describe("controls", () => controlsContract(suite))
     describe("schedules", () => schedulesContract(suite))
+    describe("changing schedules", () => changingContract(suite))
     describe("cancelling", () => cancellingContract(suite))
     describe("leases", () => leasesContract(suite))
     describe("listing", () => listingContract(suite))

@@ -121,6 +121,11 @@ describe("the typed client", () => {
       expect((yield* client.v1Backfills.cancel(itsBackfill)).status).toBe("Cancelled")
       expect(yield* Effect.flip(client.v1Backfills.get({ path: { id: unknownId }, urlParams: {} })))
         .toMatchObject({ status: 404, code: "BACKFILL_NOT_FOUND" })
+      expect(yield* Effect.flip(client.v1Explain.task({ path: { id: unknownId }, urlParams: {} })))
+        .toMatchObject({ status: 404, code: "TASK_NOT_FOUND" })
+      expect(yield* client.v1Explain.schedule({ ...theirs, urlParams: { at: changed.next ?? "" } }))
+        .toMatchObject({ state: "planned", rule: "notDue", nextAt: changed.next })
+      expect(yield* client.v1Explain.health(theirs)).toMatchObject({ runs: 0, failures: 0 })
       expect(yield* client.v1Schedules.remove(theirs)).toBeUndefined()
       expect(yield* Effect.flip(client.v1Schedules.get(theirs))).toMatchObject({ status: 404 })
 
@@ -296,6 +301,13 @@ const requests: ReadonlyArray<
   ["POST", "/v1/backfills/{id}/cancel", `/v1/backfills/${of("4")}/cancel`, 200],
   ["POST", "/v1/backfills/{id}/cancel", `/v1/backfills/${of("9")}/cancel`, 404],
   ["GET", "/v1/tasks", `/v1/tasks?scheduleId=${of("3")}`, 200],
+  ["GET", "/v1/tasks/{id}/explain", `/v1/tasks/${unknownId}/explain`, 200],
+  ["GET", "/v1/tasks/{id}/explain", `/v1/tasks/${of("9")}/explain`, 404],
+  ["GET", "/v1/schedules/{id}/explain", `${runs}/explain?at=2126-01-01T00:00:00Z`, 200],
+  ["GET", "/v1/schedules/{id}/explain", `${runs}/explain`, 400],
+  ["GET", "/v1/schedules/{id}/explain", `/v1/schedules/${of("9")}/explain?at=2126-01-01T00:00:00Z`, 404],
+  ["GET", "/v1/schedules/{id}/health", `${runs}/health`, 200],
+  ["GET", "/v1/schedules/{id}/health", `/v1/schedules/${of("9")}/health`, 404],
   ["DELETE", "/v1/schedules/{id}", runs, 204],
   ["DELETE", "/v1/schedules/{id}", runs, 204],
   ["DELETE", "/v1/schedules/{id}", "/v1/schedules/x", 400],

@@ -26,6 +26,8 @@ const others = (its: string) =>
     ["DELETE", its, {}],
     ["POST", `${its}/cancel`, {}],
     ["GET", `${its}/backfills`, {}],
+    ["GET", `${its}/explain?at=2126-01-01T00:00:00Z`, {}],
+    ["GET", `${its}/health`, {}],
     ["GET", `/v1/backfills/${idOf("1")}`, {}],
     ["POST", `/v1/backfills/${idOf("1")}/cancel`, {}],
     ["GET", "/v1/pauses", {}],

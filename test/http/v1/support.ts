@@ -3,8 +3,10 @@ import { Effect, Schema } from "effect"
 import {
   BackfillAnswer,
   BackfillList,
+  ExplanationAnswer,
   FunctionPause,
   FunctionPauses,
+  HealthAnswer,
   ScheduleAnswer,
   SchedulePage,
   TaskPage
@@ -22,6 +24,8 @@ export const backfillOf = decoded(BackfillAnswer)
 export const backfillsOf = decoded(BackfillList)
 export const pauseOf = decoded(FunctionPause)
 export const pausesOf = decoded(FunctionPauses)
+export const explanationOf = decoded(ExplanationAnswer)
+export const healthOf = decoded(HealthAnswer)
 export const tasksOf = decoded(TaskPage)
 
 /** Ids that tests give, and one that stands for nothing. */
