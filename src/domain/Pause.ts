@@ -80,5 +80,7 @@ export const parsePause = (options: PauseOptions, now: EpochMillis): Either.Eith
  * describePause({ since: 0, by: "ada", note: "month end" }) // "paused since 1970-01-01T00:00:00.000Z by ada: month end"
  */
 export const describePause = ({ by, note, since, until }: Pause): string =>
-  `paused since ${iso(since)}${until === undefined ? "" : ` until ${iso(until)}`}${by === undefined ? "" : ` by ${by}`}` +
+  `paused since ${iso(since)}${until === undefined ? "" : ` until ${iso(until)}`}${
+    by === undefined ? "" : ` by ${by}`
+  }` +
   (note === undefined ? "" : `: ${note}`)

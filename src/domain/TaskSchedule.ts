@@ -121,8 +121,10 @@ export const hasRunsLeft = (schedule: TaskSchedule): boolean =>
   schedule.maxRuns === undefined || schedule.runs < schedule.maxRuns
 
 /** Whether an occurrence is the one that the schedule's next is reckoned from: what is stored after it has not been yet. */
-export const isAtCursor = (schedule: TaskSchedule, { nominalAt, origin }: Pick<ScheduledTask, "nominalAt" | "origin">) =>
-  origin === "schedule" && schedule.status === "Active" && schedule.cursor === nominalAt
+export const isAtCursor = (
+  schedule: TaskSchedule,
+  { nominalAt, origin }: Pick<ScheduledTask, "nominalAt" | "origin">
+) => origin === "schedule" && schedule.status === "Active" && schedule.cursor === nominalAt
 
 /** When a schedule goes on that is paused; `undefined`: it is not paused. */
 export const pausedUntil = (schedule: TaskSchedule, now: EpochMillis): EpochMillis | undefined => {

@@ -111,7 +111,8 @@ export const makeExplain = (needs: ExplainNeeds): ExplainApi => {
       { limit: mostOthers }
     ).pipe(
       Effect.map(({ items }) =>
-        items.filter((other) => other.id !== task.id && other.attempts.length > 0 && laneOf(other) === laneOf(task)).length
+        items.filter((other) => other.id !== task.id && other.attempts.length > 0 && laneOf(other) === laneOf(task))
+          .length
       ),
       // There is no cursor to be wrong.
       Effect.catchTag("InvalidInput", Effect.die)

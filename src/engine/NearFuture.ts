@@ -102,8 +102,14 @@ export const makeNearFuture = (needs: {
   Effect.gen(function*() {
     const { clock, config, gate, isShared, lead, onRoom, run, runStarted } = needs
     const runFork = Runtime.runFork(leanRuntime(yield* Effect.runtime()))
+    /** A mark may be written early for what is due; not for what waits for something else, such as the end of a pause. */
+    const beginsAt = (task: ClaimedTask): EpochMillis =>
+      task.claimableAt > task.dueAt ? task.claimableAt : task.dueAt - lead
     /** What is not due yet ... */
-    const future = new Heap<ClaimedTask>(isDueBefore)
+    const future = new Heap<ClaimedTask>((left, right) =>
+      beginsAt(left) < beginsAt(right) ||
+      (beginsAt(left) === beginsAt(right) && isDueBefore(left, right))
+    )
     /** ... and what is, by function: those that hold or run something. */
     const lanes = new Map<string, Lane>()
     const readyLanes = new Set<Lane>()
@@ -187,7 +193,7 @@ export const makeNearFuture = (needs: {
     /** Moves what has fallen due to its lane; answers when the next does. */
     const moveDue = (now: EpochMillis): EpochMillis => {
       for (let first = future.first; first !== undefined; first = future.first) {
-        const at = startsAt(first) - lead
+        const at = beginsAt(first)
         if (at > now) return at
         future.pop()
         const lane = laneOf(first.function.name)

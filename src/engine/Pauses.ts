@@ -91,7 +91,9 @@ export const makePauses = (needs: {
       })
       runFork(
         Effect.zipRight(ended, relearn).pipe(
-          Effect.catchAllCause((cause) => Effect.logWarning("A pause that is over could not be ended; trying again", cause)),
+          Effect.catchAllCause((cause) =>
+            Effect.logWarning("A pause that is over could not be ended; trying again", cause)
+          ),
           Effect.ensuring(Effect.sync(() => ending.delete(name)))
         ),
         { scope }
@@ -145,9 +147,11 @@ export const makePauses = (needs: {
         get: Effect.map(
           repository.controls,
           ({ controls }) =>
-            Object.fromEntries([...pausesIn(controls)].filter(([, pause]) =>
-              inForce(pause, clock.unsafeCurrentTimeMillis()) !== undefined
-            ))
+            Object.fromEntries(
+              [...pausesIn(controls)].filter(([, pause]) =>
+                inForce(pause, clock.unsafeCurrentTimeMillis()) !== undefined
+              )
+            )
         )
       }
     }

@@ -28,11 +28,24 @@ import { farthest, iso, parseInstant, shown } from "../domain/Time.ts"
 import * as Trigger from "../domain/Trigger.ts"
 import type { Changed, Edited } from "../policies/changes.ts"
 import { editSchedule, pauseSchedule, resumeSchedule, whileActive } from "../policies/changes.ts"
-import type { ClaimOnInsert, InsertVerdict, ScheduleChange, ScheduleFound, TaskRepository } from "../ports/TaskRepository.ts"
+import type {
+  ClaimOnInsert,
+  InsertVerdict,
+  ScheduleChange,
+  ScheduleFound,
+  TaskRepository
+} from "../ports/TaskRepository.ts"
 import type { Deployments } from "./Deployments.ts"
 import type { EngineSettings } from "./EngineConfig.ts"
 import { conflictOf, keyOf, parseRepeatable } from "./Idempotency.ts"
-import type { BackfillOptions, BackfillStatus, EditOptions, RepeatOptions, RunNowOptions, SchedulesApi } from "./SchedulesApi.ts"
+import type {
+  BackfillOptions,
+  BackfillStatus,
+  EditOptions,
+  RepeatOptions,
+  RunNowOptions,
+  SchedulesApi
+} from "./SchedulesApi.ts"
 import type { Work } from "./WorkRequest.ts"
 import { parseMaxRuns, parseWholeNumber, parseWork } from "./WorkRequest.ts"
 
@@ -71,7 +84,9 @@ const saidOf = ({ delay, endAt, jitter, startAt }: Trigger.Timing): Readonly<Rec
 })
 
 /** Of the policies, what a caller has said: what is as before there were any has the digest of before. */
-const saidOfPolicies = ({ catchUp, overlap, pauseAfterFailures }: RepeatOptions): Readonly<Record<string, unknown>> => ({
+const saidOfPolicies = (
+  { catchUp, overlap, pauseAfterFailures }: RepeatOptions
+): Readonly<Record<string, unknown>> => ({
   ...(overlap === undefined ? {} : { policy: Either.getOrUndefined(parseOverlap(overlap)) }),
   ...(catchUp === undefined ? {} : { catchUp: Either.getOrUndefined(parseCatchUp(catchUp)) }),
   ...(pauseAfterFailures === undefined ? {} : { pauseAfterFailures })
@@ -249,7 +264,12 @@ export const makeSchedules = (needs: SchedulesNeeds): SchedulesApi => {
           : options.pauseAfterFailures ?? schedule.pauseAfterFailures
       })
       const maxRuns = options.maxRuns === null ? undefined : yield* parseMaxRuns(options.maxRuns ?? schedule.maxRuns)
-      const edited: Omit<Edited, "recurrence"> = { ...work, ...policies, maxRuns, function: target ?? schedule.function }
+      const edited: Omit<Edited, "recurrence"> = {
+        ...work,
+        ...policies,
+        maxRuns,
+        function: target ?? schedule.function
+      }
       return edited
     })
 
@@ -296,9 +316,12 @@ export const makeSchedules = (needs: SchedulesNeeds): SchedulesApi => {
     )
 
   const pause: SchedulesApi["pauseSchedule"] = (id, options = {}) =>
-    Effect.flatMap(now, (at) =>
-      Effect.flatMap(parsePause(options, at), (pause) =>
-        scheduleOf(changeAny(id, at, (found) => pauseSchedule(found, pause)))))
+    Effect.flatMap(
+      now,
+      (at) =>
+        Effect.flatMap(parsePause(options, at), (pause) =>
+          scheduleOf(changeAny(id, at, (found) => pauseSchedule(found, pause))))
+    )
 
   const resume: SchedulesApi["resumeSchedule"] = (id) =>
     Effect.flatMap(now, (at) => scheduleOf(changeAny(id, at, (found) => resumeSchedule(found, at))))
@@ -375,7 +398,11 @@ export const makeSchedules = (needs: SchedulesNeeds): SchedulesApi => {
     Effect.gen(function*() {
       const { recurrence } = schedule
       if (recurrence._tag === "Spaced") {
-        return yield* invalid("Unsupported", "trigger", "expected a rule that names instants; those of spaced follow from runs")
+        return yield* invalid(
+          "Unsupported",
+          "trigger",
+          "expected a rule that names instants; those of spaced follow from runs"
+        )
       }
       const from = yield* parseInstant(options.from, "from")
       const to = yield* parseInstant(options.to, "to")
@@ -386,7 +413,11 @@ export const makeSchedules = (needs: SchedulesNeeds): SchedulesApi => {
         ? 1
         : yield* parseWholeNumber(options.concurrency, "concurrency", 1, 1_000)
       if (options.overlap !== undefined && options.overlap !== "bufferAll" && options.overlap !== "allowAll") {
-        return yield* invalid("OptionInvalid", "overlap", `expected bufferAll or allowAll, got ${shown(options.overlap)}`)
+        return yield* invalid(
+          "OptionInvalid",
+          "overlap",
+          `expected bufferAll or allowAll, got ${shown(options.overlap)}`
+        )
       }
       const total = countBetween(recurrence, from - 1, to - 1)
       if (total > mostOfBackfill) {

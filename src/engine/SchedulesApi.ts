@@ -146,7 +146,10 @@ export interface SchedulesApi {
    * @example
    * const task = yield* scheduler.runNow(id, { overlap: "allowAll" })
    */
-  readonly runNow: (id: TaskScheduleId, options?: RunNowOptions) => Effect.Effect<Task, ChangeError | IdempotencyConflict>
+  readonly runNow: (
+    id: TaskScheduleId,
+    options?: RunNowOptions
+  ) => Effect.Effect<Task, ChangeError | IdempotencyConflict>
 
   /** Ends a schedule and cancels its live occurrences. Cancelling twice is fine. */
   readonly cancelSchedule: (

@@ -150,16 +150,19 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       const tooLate = isExpired(task, startsAt)
       return mark !== undefined && mark.successor === undefined && !tooLate
         ? Effect.succeed(mark)
-        : Effect.map(planSuccessor.of(task, tooLate ? "over" : "start", startsAt, mark?.successor?.task?.id), (successor) => {
-          mark = {
-            id: task.id,
-            token: task.token,
-            successor,
-            claimed: task,
-            caps: needs.capsOf(task.function.name)
+        : Effect.map(
+          planSuccessor.of(task, tooLate ? "over" : "start", startsAt, mark?.successor?.task?.id),
+          (successor) => {
+            mark = {
+              id: task.id,
+              token: task.token,
+              successor,
+              claimed: task,
+              caps: needs.capsOf(task.function.name)
+            }
+            return mark
           }
-          return mark
-        })
+        )
     }
     const begin = Effect.suspend((): Effect.Effect<Begun | undefined, TaskRepositoryError> => {
       const lease = leases.current()

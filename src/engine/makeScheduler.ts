@@ -2,13 +2,7 @@
 import type { Scope } from "effect"
 import { Effect, Either, Option, ParseResult, Random, Runtime, Schema, Stream } from "effect"
 import type { IdempotencyConflict, InvalidInput, TaskRepositoryError } from "../domain/Errors.ts"
-import {
-  ResultInvalid,
-  SchedulerClosed,
-  TaskFinished,
-  TaskNotFound,
-  TaskNotSucceeded
-} from "../domain/Errors.ts"
+import { ResultInvalid, SchedulerClosed, TaskFinished, TaskNotFound, TaskNotSucceeded } from "../domain/Errors.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { InstanceId } from "../domain/Ids.ts"
 import type { AnyLambdaFunction } from "../domain/LambdaFunction.ts"
@@ -49,8 +43,8 @@ import type { Dispatcher } from "./Dispatcher.ts"
 import { makeDispatcher } from "./Dispatcher.ts"
 import { makeDriveOn } from "./DriveOn.ts"
 import { EngineConfig } from "./EngineConfig.ts"
-import { makeExplain } from "./Explain.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
+import { makeExplain } from "./Explain.ts"
 import { conflictOf, keyOf, parseRepeatable } from "./Idempotency.ts"
 import { makeIds } from "./Ids.ts"
 import type { Leases } from "./Leases.ts"
@@ -65,8 +59,8 @@ import type { Reaper } from "./Reaper.ts"
 import { makeReaper, makeReconciler } from "./Reaper.ts"
 import { makeRecord } from "./Recorder.ts"
 import { makeScheduleDrivers } from "./ScheduleDrivers.ts"
-import { makeSchedules } from "./Schedules.ts"
 import type { ScheduleError, ScheduleOptions, SchedulerApi } from "./SchedulerApi.ts"
+import { makeSchedules } from "./Schedules.ts"
 import { makeSlotKeeper } from "./SlotKeeper.ts"
 import { makeStoreClock } from "./StoreClock.ts"
 import { makePlanSuccessor } from "./Successors.ts"

@@ -5,7 +5,7 @@ import type { InvocationBody } from "../domain/Invocation.ts"
 import type { Attempt, CancelCause, FunctionTarget, SkipReason, Task } from "../domain/Task.ts"
 import { durationOf, executedAt, isFinished, startedAt, taskStatuses } from "../domain/Task.ts"
 import { iso } from "../domain/Time.ts"
-import { Instant, isoOrNull } from "./Instant.ts"
+import { Instant, isoOrNull, plannedIso } from "./Instant.ts"
 import { TaskOverlapAnswer, taskOverlapAnswer } from "./Policies.ts"
 
 const described = <A, I>(schema: Schema.Schema<A, I>, description: string) => schema.annotations({ description })
@@ -149,7 +149,7 @@ export const taskAnswer = (task: Task): TaskAnswer => ({
   overlap: task.overlap === undefined ? null : taskOverlapAnswer(task.overlap),
   createdAt: iso(task.createdAt),
   nominalAt: iso(task.nominalAt),
-  scheduledAt: iso(task.dueAt),
+  scheduledAt: plannedIso(task.dueAt),
   startedAt: isoOrNull(startedAt(task)),
   executedAt: isoOrNull(executedAt(task)),
   finishedAt: isFinished(task) ? iso(task.finishedAt) : null,

@@ -37,12 +37,17 @@ const changed = (
   more: Pick<Change, "tasks" | "inserts" | "key" | "backfill"> = {}
 ): Change => ({ answer: { _tag: "Changed", schedule }, schedule, ...more })
 
-/** Nobody's, and not to be picked up before some time after it is due: it waits for its turn, or for the end of a pause. */
-const isParked = ({ claimableAt, dueAt, owner }: ScheduledTask) => owner === undefined && claimableAt > dueAt
+/** Not to be started before some time after it is due: it waits for its turn, or for the end of a pause. */
+const isParked = ({ claimableAt, dueAt }: ScheduledTask) => claimableAt > dueAt
 
-/** Parked occurrences, to be looked at again then. */
+/** Parked occurrences, to be looked at again then: whoever holds one already, for then, does not know of it. */
 const lookAgain = (waiting: ReadonlyArray<ScheduledTask>, at: EpochMillis): ReadonlyArray<ScheduledTask> =>
-  waiting.filter(isParked).map((task) => ({ ...task, claimableAt: Math.max(at, task.dueAt), token: task.token + 1 }))
+  waiting.filter(isParked).map((task) => ({
+    ...task,
+    owner: undefined,
+    claimableAt: Math.max(at, task.dueAt),
+    token: task.token + 1
+  }))
 
 /**
  * Pauses: what its rule names does not start. Occurrences keep their instants; those that fall into the pause are passed
@@ -53,7 +58,8 @@ export const pauseSchedule = (found: ScheduleFound | undefined, pause: Pause): C
     const before = schedule.pause
     // One that is over, and of which nobody has made the records yet, is gone on with.
     const goesOn = before !== undefined &&
-      (inForce(before, pause.since) !== undefined || (schedule.cursor >= before.since && schedule.cursor < (before.until ?? Infinity)))
+      (inForce(before, pause.since) !== undefined ||
+        (schedule.cursor >= before.since && schedule.cursor < (before.until ?? Infinity)))
     const paused = { ...schedule, pause: goesOn ? { ...pause, since: before.since } : pause }
     return changed(paused, { tasks: lookAgain(waiting, pausedUntil(paused, pause.since) as EpochMillis) })
   })

@@ -387,6 +387,7 @@ describe("explainTask: what is not due yet", () => {
     }
     expect(told(tick(full.schedule, { dueAt: t0 + 5 * minute }), full)[1]).toBe("notDue")
     expect(told(tick(full.schedule, { dueAt: t0 + second }), full)[1]).toBe("breaker")
+    expect(told(tick(full.schedule, { dueAt: t0 + minute }), full)[1]).toBe("notDue")
   })
 
   it("tells that its deadline comes first", () => {
@@ -411,6 +412,7 @@ describe("explainTask: what waits, in the order in which things hold it back", (
       "expired",
       `Task "hello" does not start any more: its deadline passed at 2027-01-15T08:00:05.000Z. It fails as soon as an instance looks at it.`
     ])
+    expect(told({ ...task, dueAt: now + second }, due).slice(0, 2)).toEqual(["waiting", "expired"])
     expect(told(tick(schedule, { retry: task.retry }), { ...due, schedule })[2]).toMatch(
       / It fails, or is recorded as skipped, as soon as an instance looks at it\.$/
     )
@@ -433,6 +435,22 @@ describe("explainTask: what waits, in the order in which things hold it back", (
       pauseUntil: t0 + 15 * second,
       goesOnAt: t0 + 20 * second
     })
+  })
+
+  it("its schedule's pause, where nobody can read the rule", () => {
+    const rule = {
+      _tag: "Cron",
+      v: 2,
+      syntax: "unix",
+      expression: "",
+      timeZone: "UTC",
+      gap: "skip",
+      overlap: "default"
+    } as const
+    const paused = ticks({ recurrence: rule, pause: { since: t0 - second, until: t0 + minute } })
+    expect(told(tick(paused), { ...due, schedule: paused })[2]).toMatch(
+      / is recorded as skipped when the pause ends\.$/
+    )
   })
 
   it("its schedule's pause, after which the rule for missed occurrences decides", () => {
@@ -550,6 +568,7 @@ describe("explainTask: what waits, in the order in which things hold it back", (
       `The occurrence of "ticks" at 2027-01-15T08:00:00.000Z has been due since 2027-01-15T08:00:00.000Z, for 5 seconds, and does not start: 1 other occurrence of its schedule has begun and not ended. By its overlap policy (bufferOne) it waits for its turn.`,
       t0 + 10 * second
     ])
+    expect(told(tick(waits), { ...due, schedule: waits, othersUnderWay: 1 })[3]).toBeUndefined()
     const skips = ticks()
     expect(told(tick(skips), { ...due, schedule: skips, othersUnderWay: 2 })).toEqual([
       "waiting",
@@ -637,6 +656,15 @@ describe("explainTask: what waits, in the order in which things hold it back", (
       "allPaused",
       `Task "hello" has been due since 2027-01-15T08:00:00.000Z, for 5 seconds, and does not start: all functions are paused from 2027-01-15T08:00:00.000Z until 2027-01-15T08:02:00.000Z. It starts when the pause ends. Its deadline, 2027-01-15T08:01:00.000Z, comes first: it will fail without having started.`
     ])
+  })
+
+  it("and does not start at its deadline", () => {
+    const task = hello({ retry: { ...defaultRetryPolicy, deadline: minute } })
+    const until = (until: number) => ({ ...due, pauses: { function: undefined, all: { since: t0, until } } })
+    expect(told(task, until(t0 + minute))[2]).toMatch(/ comes first: it will fail without having started\.$/)
+    expect(told(task, until(t0 + minute - 1))[3]).toBe(t0 + minute - 1)
+    const again = { ...task, dueAt: t0 + 2 * minute, attempts: [endedBy("ServiceError", t0, t0)] }
+    expect(told(again, due)[2]).toMatch(/ comes first: it will fail without another attempt\.$/)
   })
 
   it("one before the other", () => {

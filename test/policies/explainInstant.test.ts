@@ -188,6 +188,7 @@ describe("explainInstant: what the schedule does not name", () => {
         spaced({ recurrence: { _tag: "Spaced", v: 2, interval: 10_000, until } })
       ]
     ) {
+      expect(told(schedule, until)[1]).toBe("notNamed")
       expect(told(schedule, t0 + 70 * second)).toEqual([
         "none",
         "afterEnd",
@@ -284,6 +285,7 @@ describe("explainInstant: what is to come", () => {
       "catchUp",
       `The occurrence of "ticks" at 2027-01-15T08:01:30.000Z has not been reached: its schedule is still at 2027-01-15T08:01:00.000Z. As things stand, it is made up for.`
     ])
+    expect(told(ticks(), asked, undefined, asked).slice(0, 2)).toEqual(["waiting", "catchUp"])
     const few = ticks({ catchUp: { policy: "all", max: 2 } })
     expect(told(few, asked, undefined, later).slice(0, 2)).toEqual(["waiting", "catchUpMax"])
     const soon = ticks({ catchUp: { policy: "latest", window: 10 * second } })

@@ -3,6 +3,7 @@
  * functions, and remembers who has waited and who was started.
  */
 import type { InstanceId } from "../../src/domain/Ids.ts"
+import type { Pause } from "../../src/domain/Pause.ts"
 import type { CancelCause, LiveTask, ScheduledTask, SkippedTask, Task } from "../../src/domain/Task.ts"
 import { isByRule, isExpired, isFinished, isLive, laneOf } from "../../src/domain/Task.ts"
 import * as TaskLifecycle from "../../src/domain/TaskLifecycle.ts"
@@ -11,9 +12,11 @@ import { instantAfter, pausedUntil } from "../../src/domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../src/domain/Time.ts"
 import type { Passed } from "../../src/policies/catchUp.ts"
 import { missedOf, planFrom } from "../../src/policies/catchUp.ts"
+import { pauseSchedule, resumeSchedule } from "../../src/policies/changes.ts"
 import type { Begun, Followed } from "../../src/policies/occurrences.ts"
 import { begin, follow, overlapOf } from "../../src/policies/occurrences.ts"
 import type { Others } from "../../src/policies/overlap.ts"
+import type { ScheduleChange, ScheduleFound } from "../../src/ports/TaskRepository.ts"
 import { anEnd, occurrenceOf, toFailed, toRetry, toSucceeded } from "../support/builders.ts"
 
 /** What an instance has claimed, and the schedule as it was then: what it plans by, if it does not look again. */
@@ -21,6 +24,7 @@ export interface Held {
   readonly id: Task["id"]
   readonly token: number
   readonly schedule: TaskSchedule
+  readonly claimedAt: EpochMillis
 }
 
 /** What has become of a start mark. */
@@ -44,6 +48,8 @@ export class LaneModel {
   /** Every occurrence that was stored by the rule, and records of those that never were. */
   readonly stored: Array<ScheduledTask> = []
   readonly passed: Array<SkippedTask> = []
+  /** All that there have been, the latest as it is now. */
+  readonly pauses: Array<Pause> = []
   schedule: TaskSchedule
   private readonly me: InstanceId
 
@@ -78,10 +84,10 @@ export class LaneModel {
     this.store(task)
   }
 
-  claim(task: ScheduledTask): Held {
+  claim(task: ScheduledTask, claimedAt: EpochMillis): Held {
     const claimed = TaskLifecycle.claim(task, this.me) as ScheduledTask
     this.tasks.set(task.id, claimed)
-    return { id: task.id, token: claimed.token, schedule: this.schedule }
+    return { id: task.id, token: claimed.token, schedule: this.schedule, claimedAt }
   }
 
   /** Gives a claimed Task back, whose mark was refused. */
@@ -170,15 +176,25 @@ export class LaneModel {
     this.freeNext(now)
   }
 
-  /** What waits for the end of a pause, or for its turn, is looked at again then. */
-  pause(pause: TaskSchedule["pause"], now: EpochMillis): void {
-    this.schedule = { ...this.schedule, pause }
-    const at = pausedUntil(this.schedule, now) ?? now
-    for (const task of this.live) {
-      const isParked = task.status === "Scheduled" && task.owner === undefined && !hasBegun(task) && isByRule(task) &&
-        task.claimableAt > task.dueAt
-      if (isParked) this.tasks.set(task.id, { ...task, claimableAt: Math.max(at, task.dueAt), token: task.token + 1 })
-    }
+  pause(until: EpochMillis | undefined, now: EpochMillis): void {
+    this.change((found) => pauseSchedule(found, { since: now, ...(until === undefined ? {} : { until }) }))
+  }
+
+  resume(now: EpochMillis): void {
+    this.change((found) => resumeSchedule(found, now))
+  }
+
+  private change(change: (found: ScheduleFound) => ScheduleChange<unknown>): void {
+    const isWaiting = (task: Task): task is ScheduledTask =>
+      task.status === "Scheduled" && !hasBegun(task) && isByRule(task)
+    const waiting = this.live.filter(isWaiting).sort((one, other) => one.nominalAt - other.nominalAt)
+    const { schedule, tasks = [] } = change({ schedule: this.schedule, waiting })
+    for (const task of tasks) this.tasks.set(task.id, task)
+    if (schedule?.pause === undefined) return
+    this.schedule = schedule
+    // One that is gone on with is still the same.
+    if (this.pauses.at(-1)?.since === schedule.pause.since) this.pauses.pop()
+    this.pauses.push(schedule.pause)
   }
 
   /** Another rule, the same as it was: what was planned under the old one is void. */

@@ -7,7 +7,7 @@ import { defaultRetryPolicy } from "../../src/domain/RetryPolicy.ts"
 import { isByRule } from "../../src/domain/Task.ts"
 import type { Task } from "../../src/domain/Task.ts"
 import type { TaskSchedule } from "../../src/domain/TaskSchedule.ts"
-import { pausedUntil } from "../../src/domain/TaskSchedule.ts"
+import { isAtCursor, pausedUntil } from "../../src/domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../src/domain/Time.ts"
 import { anInstanceId, aSchedule, aTask, t0 } from "../support/builders.ts"
 import type { Held, Marked } from "./laneModel.ts"
@@ -25,6 +25,8 @@ const aStep = fc.record({
     ...Array.from({ length: 7 }, () => "mark" as const),
     "succeed",
     "succeed",
+    "resume",
+    "resume",
     "manual"
   ),
   /** Which of those that it may happen to. */
@@ -82,7 +84,7 @@ const toldOf = (model: LaneModel): ReadonlyArray<EpochMillis> =>
       : [task.nominalAt]
   )
 
-const checkMark = (model: LaneModel, { token }: Held, marked: Marked, now: EpochMillis): void => {
+const checkMark = (model: LaneModel, { claimedAt, token }: Held, marked: Marked, now: EpochMillis): void => {
   const { before, begun, others, schedule, successor } = marked
   const isFirstByRule = isByRule(before) && before.attempts.length === 0
   const isPaused = isFirstByRule && pausedUntil(schedule, now) !== undefined
@@ -105,6 +107,13 @@ const checkMark = (model: LaneModel, { token }: Held, marked: Marked, now: Epoch
     const earlier = [...model.waiting].map((id) => model.tasks.get(id) as Task)
       .filter((task) => byNominal(task, before) < 0 && !(isByRule(task) && pausedUntil(schedule, now) !== undefined))
     expect(earlier).toEqual([])
+  }
+  if (status === "Running" && isFirstByRule && schedule.recurrence._tag !== "Spaced" && isAtCursor(schedule, before)) {
+    // What fell into a pause, of which whoever plans could know, is not made up for.
+    const over = model.pauses.filter(({ until = Infinity }) => until <= claimedAt)
+    expect(over.filter(({ since, until = Infinity }) => before.nominalAt >= since && before.nominalAt < until)).toEqual(
+      []
+    )
   }
   if (schedule.overlap.policy === "allowAll") {
     const isSkippedByOverlap = begun.task.status === "Skipped" && begun.task.skipped === "overlap"
@@ -161,7 +170,7 @@ const run = (schedule: TaskSchedule, steps: ReadonlyArray<Step>, note: (what: st
     switch (event) {
       case "claim": {
         const task = among(model.claimable(now))
-        if (task !== undefined) held.push(model.claim(task))
+        if (task !== undefined) held.push(model.claim(task, now))
         break
       }
       case "mark": {
@@ -173,6 +182,7 @@ const run = (schedule: TaskSchedule, steps: ReadonlyArray<Step>, note: (what: st
         const task = marked.begun?.task
         note(task === undefined ? "refused" : task.status === "Skipped" ? `Skipped: ${task.skipped}` : task.status)
         if (marked.begun?.replaces === true) note("replaces")
+        for (const record of marked.begun?.followed?.passed ?? []) note(`Record: ${record.skipped}`)
         checkMark(model, mark, marked, now)
         if (task === undefined && marked.before.token === mark.token) model.release(mark.id, now)
         break
@@ -201,12 +211,10 @@ const run = (schedule: TaskSchedule, steps: ReadonlyArray<Step>, note: (what: st
         )
         break
       case "pause":
-        model.pause({ since: now, ...(which % 2 === 0 ? {} : { until: now + which % 60 }) }, now)
+        model.pause(which % 2 === 0 ? undefined : now + 1 + which % 60, now)
         break
       case "resume":
-        if (pausedUntil(model.schedule, now) !== undefined && model.schedule.pause !== undefined) {
-          model.pause({ ...model.schedule.pause, until: now }, now)
-        }
+        model.resume(now)
         break
       case "edit":
         model.edit()

@@ -2,9 +2,9 @@
  * The state behind the memory store: maps and indexes that change in place, inside one Ref. Each method is one
  * transaction: it runs without giving way, so nobody sees half of it.
  */
-import { Heap } from "../../domain/Heap.ts"
 import type { Backfill } from "../../domain/Backfill.ts"
 import { originOf } from "../../domain/Backfill.ts"
+import { Heap } from "../../domain/Heap.ts"
 import type { BackfillId, InstanceId } from "../../domain/Ids.ts"
 import { TaskId, TaskScheduleId } from "../../domain/Ids.ts"
 import { isBuffering } from "../../domain/Overlap.ts"
@@ -253,7 +253,7 @@ export class MemoryStore {
     this.put(begun.task, begunKinds[begun.task.status])
     if (begun.task.status === "Running") entry?.underWay.add(begun.task.id)
     const next = begun.followed && this.followed(entry, begun.followed, lease)
-    if (isFinished(begun.task)) this.freeNext(begun.task, now)
+    if (begun.task.status === "Failed") this.freeNext(begun.task, now)
     return verdictOn(begun.task, next, cancelled)
   }
 
@@ -285,14 +285,17 @@ export class MemoryStore {
     })
   }
 
-  /** Somebody has made room: the first that waits in this lane is looked at now, and not only later. */
+  /**
+   * Somebody has made room: the first that waits in this lane is looked at now, and not only later. Whoever holds it already,
+   * for then, does not know of it.
+   */
   private freeNext(ended: Task, now: EpochMillis): boolean {
     const entry = this.scheduleOf(ended)
     const lane = laneOf(ended)
     let next: ScheduledTask | undefined
     for (const id of entry?.live ?? []) {
       const task = this.tasks.get(id) as Task
-      const waits = task.status === "Scheduled" && task.owner === undefined && task.attempts.length === 0 &&
+      const waits = task.status === "Scheduled" && task.attempts.length === 0 &&
         task.claimableAt > now && task.dueAt <= now && laneOf(task) === lane && !this.isPaused(task, now)
       if (!waits) continue
       const isFirst = next === undefined || task.nominalAt < next.nominalAt ||
@@ -300,7 +303,7 @@ export class MemoryStore {
       if (isFirst) next = task
     }
     if (next === undefined) return false
-    this.put({ ...next, claimableAt: now }, undefined)
+    this.put({ ...next, owner: undefined, claimableAt: now, token: next.token + 1 }, undefined)
     this.noteStale()
     return true
   }

@@ -27,19 +27,22 @@ const decode = ([id, scheduleId, from, to, concurrency, total, createdAt, cancel
 
 /** @returns whether there was none of its id */
 export const insertBackfill = (store: Store, run: Run, backfill: Backfill): Effect.Effect<boolean, SqlError> =>
-  Effect.map(run(
-    `INSERT INTO ${store.tables.backfills} (v, ${columns}) VALUES (${rowVersion}, $1, $2, $3, $4, $5, $6, $7, NULL)
+  Effect.map(
+    run(
+      `INSERT INTO ${store.tables.backfills} (v, ${columns}) VALUES (${rowVersion}, $1, $2, $3, $4, $5, $6, $7, NULL)
       ON CONFLICT DO NOTHING RETURNING 1`,
-    [
-      backfill.id,
-      backfill.scheduleId,
-      backfill.from,
-      backfill.to,
-      backfill.concurrency ?? null,
-      backfill.total,
-      backfill.createdAt
-    ]
-  ), (rows) => rows.length > 0)
+      [
+        backfill.id,
+        backfill.scheduleId,
+        backfill.from,
+        backfill.to,
+        backfill.concurrency ?? null,
+        backfill.total,
+        backfill.createdAt
+      ]
+    ),
+    (rows) => rows.length > 0
+  )
 
 const find = (store: Store, where: string, params: ReadonlyArray<unknown>) =>
   Effect.map(

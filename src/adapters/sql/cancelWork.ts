@@ -26,7 +26,12 @@ const leastId = "00000000-0000-0000-0000-000000000000"
 const matching = (target: Exclude<CancelTarget, { readonly _tag: "Task" }>) => {
   switch (target._tag) {
     case "Schedule":
-      return { task: "t.schedule_id = $1::uuid", schedule: "s.id = $1::uuid", value: target.id, cause: "schedule" } as const
+      return {
+        task: "t.schedule_id = $1::uuid",
+        schedule: "s.id = $1::uuid",
+        value: target.id,
+        cause: "schedule"
+      } as const
     case "Function":
       return {
         task: ofFunction("$1"),

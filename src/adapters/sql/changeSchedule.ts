@@ -141,4 +141,3 @@ export const changeSchedule = <A>(
       return { answer: changed.answer, tasks, inserted, told: [...tasks, ...made] }
     })
   )
-

@@ -7,7 +7,15 @@ import type { ScheduledTask } from "../../domain/Task.ts"
 import type { TaskSchedule } from "../../domain/TaskSchedule.ts"
 import type { IdempotencyKey, InsertScheduleVerdict } from "../../ports/TaskRepository.ts"
 import { plain, texts } from "./arrays.ts"
-import { encodeCatchUp, encodeOverlap, encodePause, encodeRecurrence, encodeRetry, encodeTags, encodeTarget } from "./codecs.ts"
+import {
+  encodeCatchUp,
+  encodeOverlap,
+  encodePause,
+  encodeRecurrence,
+  encodeRetry,
+  encodeTags,
+  encodeTarget
+} from "./codecs.ts"
 import type { Run } from "./Db.ts"
 import { insertTasks, judgeKeys } from "./insertTasks.ts"
 import { scheduleColumns, versionOfSchedule } from "./rows.ts"

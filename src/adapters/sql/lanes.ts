@@ -126,12 +126,16 @@ interface Ended {
 }
 
 /**
- * For each that has ended, the first that waits in its lane is looked at now, and not only later.
+ * For each that has ended, the first that waits in its lane is looked at now, and not only later: whoever holds it already, for
+ * then, does not know of it.
  *
  * @returns whether there was any
  */
 export const freeNext = (store: Store, run: Run, work: Ended): Effect.Effect<boolean, SqlError> => {
-  const turns = new Map<string, { id: TaskScheduleId; lane: string; isPaused: boolean; at: EpochMillis; count: number }>()
+  const turns = new Map<
+    string,
+    { id: TaskScheduleId; lane: string; isPaused: boolean; at: EpochMillis; count: number }
+  >()
   for (const { at, task } of work.ended) {
     const schedule = work.scheduleOf(task)?.schedule
     if (schedule === undefined) continue
@@ -142,24 +146,27 @@ export const freeNext = (store: Store, run: Run, work: Ended): Effect.Effect<boo
   }
   const all = [...turns.values()]
   const { tasks } = store.tables
-  return all.length === 0 ? Effect.succeed(false) : Effect.map(run(
-    `WITH turns AS (
+  return all.length === 0 ? Effect.succeed(false) : Effect.map(
+    run(
+      `WITH turns AS (
       SELECT * FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::bigint[], $5::int[])
         AS u(schedule_id, lane, paused, at, count)
     ), next AS MATERIALIZED (
       SELECT w.id, turns.at FROM turns CROSS JOIN LATERAL (
         SELECT o.id FROM ${tasks} o
-        WHERE o.schedule_id = turns.schedule_id AND o.finished_at IS NULL AND o.attempt = 0 AND o.owner IS NULL
+        WHERE o.schedule_id = turns.schedule_id AND o.finished_at IS NULL AND o.attempt = 0
           AND CASE WHEN turns.lane = 'schedule' THEN o.origin NOT LIKE 'backfill:%' ELSE o.origin = turns.lane END
           AND NOT (turns.paused AND o.origin = 'schedule') AND o.claimable_at > turns.at AND o.due_at <= turns.at
         ORDER BY o.nominal_at, o.id LIMIT turns.count FOR UPDATE SKIP LOCKED) w
-    ) UPDATE ${tasks} t SET claimable_at = next.at FROM next WHERE t.id = next.id RETURNING 1`,
-    [
-      plain(all.map(({ id }) => id)),
-      texts(all.map(({ lane }) => lane)),
-      plain(all.map(({ isPaused }) => isPaused)),
-      plain(all.map(({ at }) => at)),
-      plain(all.map(({ count }) => count))
-    ]
-  ), (rows) => rows.length > 0)
+    ) UPDATE ${tasks} t SET claimable_at = next.at, owner = NULL, token = t.token + 1 FROM next WHERE t.id = next.id RETURNING 1`,
+      [
+        plain(all.map(({ id }) => id)),
+        texts(all.map(({ lane }) => lane)),
+        plain(all.map(({ isPaused }) => isPaused)),
+        plain(all.map(({ at }) => at)),
+        plain(all.map(({ count }) => count))
+      ]
+    ),
+    (rows) => rows.length > 0
+  )
 }

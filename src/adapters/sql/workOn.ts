@@ -12,11 +12,11 @@ import { ofAll } from "../../policies/caps.ts"
 import { noteEnd } from "../../policies/failures.ts"
 import { begin, begunKinds, follow, verdictOn } from "../../policies/occurrences.ts"
 import type { SettleVerdict, StartVerdict } from "../../ports/TaskRepository.ts"
+import { pausedNames } from "./controls.ts"
 import type { Run } from "./Db.ts"
 import type { SettlingRequest } from "./settleTasks.ts"
 import { settledKinds } from "./settleTasks.ts"
 import type { StartRequest } from "./startTasks.ts"
-import { pausedNames } from "./controls.ts"
 import type { Store } from "./Store.ts"
 import type { Work } from "./Work.ts"
 import { carryOut, carryOutIn } from "./Work.ts"
@@ -56,7 +56,7 @@ const startOne = (work: Work, { mark, now, owner }: StartRequest): Pending<Start
   if (begun === undefined) return fenced
   const cancelled = begun.replaces ? cancelAll(work, work.othersUnderWay(task), "overlap", now) : []
   work.put(begun.task, begunKinds[begun.task.status])
-  if (isFinished(begun.task)) work.ended.push({ task: begun.task, at: now })
+  if (begun.task.status === "Failed") work.ended.push({ task: begun.task, at: now })
   const next = begun.followed && work.followed(begun.followed, owner)
   return verdictOn(begun.task, next, cancelled)
 }

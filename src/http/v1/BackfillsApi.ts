@@ -23,7 +23,9 @@ import { Instant, isoOrNull } from "../Instant.ts"
 
 export const BackfillRequest = Schema.Struct({
   from: Schema.String.annotations({ description: "The first instant, ISO 8601 with an offset" }),
-  to: Schema.String.annotations({ description: "Where the range ends, which is not included and not after now" }),
+  to: Schema.String.annotations({
+    description: "Where the range ends, which is not included: not after now, and at most 100 years later"
+  }),
   concurrency: described(
     Schema.Int.pipe(Schema.between(1, 1_000)),
     "How many of its Tasks may be under way at once, 1 to 1000. Default: 1"

@@ -1,9 +1,7 @@
 /** What the routes of backfills do. */
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
-import { Effect, Either, Option } from "effect"
-import type { InvalidInput } from "../../domain/Errors.ts"
+import { Effect, Option } from "effect"
 import type { BackfillId, TaskScheduleId } from "../../domain/Ids.ts"
-import { parseInstant } from "../../domain/Time.ts"
 import { LambdaScheduler } from "../../engine/LambdaScheduler.ts"
 import type { BackfillStatus } from "../../engine/SchedulesApi.ts"
 import { LambdaSchedulerApi } from "../Api.ts"
@@ -12,19 +10,18 @@ import { maxBodyBytes, readBody, readNoBody } from "../RequestBody.ts"
 import { backfillAnswer, BackfillRequest } from "./BackfillsApi.ts"
 import { readBackfillId, readScheduleId } from "./Ids.ts"
 import { madeResponse, takenId } from "./makeOnce.ts"
+import type { Range } from "./Range.ts"
+import { parseRange } from "./Range.ts"
 
 /** Whether a backfill is what a request asks for. */
 const isAsked = (
   made: BackfillStatus,
   scheduleId: TaskScheduleId,
-  { concurrency = 1, from, overlap, to }: BackfillRequest
-): Either.Either<boolean, InvalidInput> =>
-  Either.map(
-    Either.all({ from: parseInstant(from, "from"), to: parseInstant(to, "to") }),
-    (range) =>
-      made.scheduleId === scheduleId && made.from === range.from && made.to === range.to &&
-      made.concurrency === (overlap === "allowAll" ? undefined : concurrency)
-  )
+  range: Range,
+  { concurrency = 1, overlap }: BackfillRequest
+): boolean =>
+  made.scheduleId === scheduleId && made.from === range.from && made.to === range.to &&
+  made.concurrency === (overlap === "allowAll" ? undefined : concurrency)
 
 export const v1BackfillsLayer = HttpApiBuilder.group(
   LambdaSchedulerApi,
@@ -40,15 +37,16 @@ export const v1BackfillsLayer = HttpApiBuilder.group(
             const scheduleId = yield* readScheduleId(path.id)
             const body = yield* readBody(request, BackfillRequest, maxBodyBytes)
             const id = body.id === undefined ? undefined : yield* readBackfillId(body.id)
+            const range = yield* parseRange(body.from, body.to)
             // What is there is answered also when its schedule is over by now.
             const present = id === undefined ? Option.none() : yield* find(id)
             const made = Option.isSome(present) ?
               present.value :
-              yield* backfills.start(scheduleId, { ...body, id }).pipe(
+              yield* backfills.start(scheduleId, { ...body, ...range, id }).pipe(
                 // Whichever rule there is: an edit in between means to read it again.
                 Effect.retry({ while: ({ _tag }) => _tag === "RevisionConflict", times: 10 })
               )
-            if (!(yield* isAsked(made, scheduleId, body))) {
+            if (!isAsked(made, scheduleId, range, body)) {
               return yield* Effect.fail(takenId("BACKFILL_EXISTS", made.id))
             }
             return madeResponse(backfillAnswer(made), Option.isNone(present), "/v1/backfills")

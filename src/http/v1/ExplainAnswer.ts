@@ -1,10 +1,9 @@
 /** Explanations and health as the HTTP face shows them. */
 import { Schema } from "effect"
 import type { EpochMillis } from "../../domain/Time.ts"
-import { farthest, iso } from "../../domain/Time.ts"
 import type { Explanation, ExplanationRule, ExplanationState } from "../../policies/explain.ts"
 import type { HealthCode, ScheduleHealth } from "../../policies/health.ts"
-import { Instant } from "../Instant.ts"
+import { Instant, plannedIso } from "../Instant.ts"
 
 const states = [
   "succeeded",
@@ -108,8 +107,7 @@ export const HealthAnswer = Schema.Struct({
 }).annotations({ identifier: "ScheduleHealth" })
 export type HealthAnswer = typeof HealthAnswer.Type
 
-/** Jitter may lead beyond the last date. */
-const next = (at: EpochMillis | undefined): string | null => at === undefined ? null : iso(Math.min(at, farthest))
+const next = (at: EpochMillis | undefined): string | null => at === undefined ? null : plannedIso(at)
 
 export const explanationAnswer = ({ nextAt, taskId, ...explanation }: Explanation): ExplanationAnswer => ({
   ...explanation,

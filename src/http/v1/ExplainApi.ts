@@ -23,7 +23,8 @@ export const v1Explain = HttpApiGroup.make("v1Explain")
       .setUrlParams(Empty).addSuccess(ExplanationAnswer).addError(BadRequest).addError(NotFound).addError(Unavailable)
       .annotateContext(OpenApi.annotations({
         summary: "Why a Task has run, or does not",
-        description: "By which rule, what it waits for, and when it next will: for programs by codes, for people in a sentence."
+        description:
+          "By which rule, what it waits for, and when it next will: for programs by codes, for people in a sentence."
       }))
   )
   .add(
@@ -39,7 +40,8 @@ export const v1Explain = HttpApiGroup.make("v1Explain")
       .setUrlParams(Empty).addSuccess(HealthAnswer).addError(BadRequest).addError(NotFound).addError(Unavailable)
       .annotateContext(OpenApi.annotations({
         summary: "What is wrong with a schedule, or soon will be",
-        description: "Judged by its rule and its latest 100 occurrences; errors first. It is answered with 200 in any case."
+        description:
+          "Judged by its rule and its latest 100 occurrences; errors first. It is answered with 200 in any case."
       }))
   )
   .annotateContext(OpenApi.annotations({ title: "Explanations", description: "Why something ran, or did not." }))

@@ -1,8 +1,7 @@
 /** What the routes of `/v1/triggers` do. */
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
-import { Effect, Either } from "effect"
-import { InvalidInput } from "../../domain/Errors.ts"
-import { farthest, iso, longestDuration, parseInstant } from "../../domain/Time.ts"
+import { Effect } from "effect"
+import { farthest, iso } from "../../domain/Time.ts"
 import { describe } from "../../preview/describe.ts"
 import type { LeftOutOccurrence, Occurrence } from "../../preview/preview.ts"
 import { between, next } from "../../preview/preview.ts"
@@ -10,6 +9,7 @@ import { LambdaSchedulerApi } from "../Api.ts"
 import { withProblems } from "../DomainProblem.ts"
 import { problem } from "../Problem.ts"
 import { maxBodyBytes, readBody } from "../RequestBody.ts"
+import { parseRange } from "./Range.ts"
 import { readTrigger } from "./TriggerRequest.ts"
 import type { PreviewAnswer } from "./TriggersApi.ts"
 import { GivenPreview } from "./TriggersApi.ts"
@@ -22,15 +22,6 @@ const shownOccurrence = (found: Occurrence | LeftOutOccurrence): PreviewAnswer["
 })
 
 const mixed = problem(400, "BODY_INVALID", "Expected either from and to, both of them, or count and after.")
-
-/** A range has to be looked through to its end, however seldom the trigger fires. */
-const parseRange = (from: string, to: string): Either.Either<void, InvalidInput> =>
-  Either.flatMap(Either.all([parseInstant(from, "from"), parseInstant(to, "to")]), ([from, to]) => {
-    const refuse = (reason: InvalidInput["reason"], expected: string) =>
-      Either.left(new InvalidInput({ reason, field: "to", message: `to: expected ${expected}` }))
-    if (to <= from) return refuse("WindowEmpty", "an instant after from")
-    return to - from > longestDuration ? refuse("DateRange", "an instant at most 100 years after from") : Either.void
-  })
 
 const found = ({ after, count, from, to, trigger: given }: typeof GivenPreview.Type) =>
   Effect.gen(function*() {

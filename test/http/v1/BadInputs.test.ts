@@ -614,7 +614,10 @@ describe("policies of schedules", () => {
         [{ ...past, from: "2025-01-01T00:00:00" }, "DATE_NO_OFFSET"],
         [{ from: past.to, to: past.from }, "WINDOW_EMPTY"],
         [{ from: past.from, to: past.from }, "WINDOW_EMPTY"],
-        [{ ...past, to: "2126-01-01T00:00:00Z" }, "WINDOW_EMPTY"],
+        [{ from: "2026-01-01T00:00:00Z", to: "2125-01-01T00:00:00Z" }, "WINDOW_EMPTY"],
+        // To look through it would take minutes.
+        [{ ...past, from: "1900-01-01T00:00:00Z" }, "DATE_RANGE"],
+        [{ ...past, from: "-271821-04-20T00:00:00Z" }, "DATE_RANGE"],
         ...[0, 1_001, 1.5, "2", null].map((concurrency) => [{ ...past, concurrency }, "OPTION_INVALID"] as const),
         ...["skip", "bufferOne", "", 5, null, { policy: "allowAll" }]
           .map((overlap) => [{ ...past, overlap }, "OPTION_INVALID"] as const),

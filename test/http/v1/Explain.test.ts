@@ -59,7 +59,10 @@ describe("GET /v1/schedules/{id}/explain", () => {
         yield* post("/v1/schedules", { function: "report", name: "daily", trigger: { cron: "0 9 * * *" } })
       )
       const explain = (at: string) =>
-        Effect.map(get(`/v1/schedules/${schedule.id.toUpperCase()}/explain?at=${encodeURIComponent(at)}`), explanationOf)
+        Effect.map(
+          get(`/v1/schedules/${schedule.id.toUpperCase()}/explain?at=${encodeURIComponent(at)}`),
+          explanationOf
+        )
       expect(yield* explain(schedule.next ?? "")).toMatchObject({
         state: "planned",
         rule: "notDue",

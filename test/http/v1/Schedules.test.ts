@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { serve } from "../support.ts"
-import { hourly, scheduleOf, schedulesOf as pageOf } from "./support.ts"
+import { hourly, scheduleOf, schedulesOf as pageOf, tasksOf } from "./support.ts"
 
 const stockholm = { timeZone: "Europe/Stockholm" }
 
@@ -97,6 +97,20 @@ describe("POST /v1/schedules", () => {
       expect(task).toMatchObject({ name: "nightly", scheduleId: schedule.id, nominalAt: schedule.next })
       const delayed = scheduleOf(yield* post("/v1/schedules", hourly))
       expect(Date.parse(delayed.next ?? "") - Date.parse(delayed.createdAt)).toBe(3_600_000)
+    }))
+
+  it.scopedLive("what jitter takes beyond the last date is shown with that", () =>
+    Effect.gen(function*() {
+      const { get, post } = yield* serve()
+      const last = "+275760-09-12T23:59:59.999Z"
+      const answer = yield* post("/v1/schedules", {
+        function: "report",
+        trigger: { fixed: "1 day" },
+        startAt: last,
+        jitter: "1 day"
+      })
+      expect([answer.status, scheduleOf(answer).next]).toEqual([201, last])
+      expect(tasksOf(yield* get("/v1/tasks")).items).toMatchObject([{ nominalAt: last }])
     }))
 
   it.scopedLive("runs, counts, and is over after maxRuns", () =>

@@ -151,9 +151,16 @@ export const changingContract = ({ open, test }: Suite): void => {
       const schedule = aSchedule()
       const { first, lease } = yield* stored(schedule)(repository)
       const byHand = manual(schedule)
-      yield* repository.changeSchedule(schedule.id, undefined, (found) => pauseSchedule(found, { since: t0, by: "ada" }))
-      yield* repository.changeSchedule(schedule.id, { lease, until: farthest }, (found) =>
-        whileActive(found, ({ schedule }) => ({ answer: { _tag: "Changed", schedule }, inserts: [byHand] })))
+      yield* repository.changeSchedule(
+        schedule.id,
+        undefined,
+        (found) => pauseSchedule(found, { since: t0, by: "ada" })
+      )
+      yield* repository.changeSchedule(
+        schedule.id,
+        { lease, until: farthest },
+        (found) => whileActive(found, ({ schedule }) => ({ answer: { _tag: "Changed", schedule }, inserts: [byHand] }))
+      )
       const waits = yield* startOne(repository, lease, first, { successor: successorOf(schedule, t0) })
       expect(waits).toMatchObject({ _tag: "Waits", task: { owner: undefined, claimableAt: farthest }, next: undefined })
       yield* started(repository, lease, yield* mustGet(repository, byHand.id), { now: t0 + 1 })
@@ -210,14 +217,20 @@ export const changingContract = ({ open, test }: Suite): void => {
         const waiting: Array<ScheduledTask> = []
         for (let k = 1; k <= places; k++) {
           const now = t0 + k * 10_000
-          const verdict = yield* startOne(repository, lease, next ?? first, { now, successor: successorOf(schedule, now) })
+          const verdict = yield* startOne(repository, lease, next ?? first, {
+            now,
+            successor: successorOf(schedule, now)
+          })
           if (verdict._tag !== "Waits") return expect.fail(`expected Waits, got ${verdict._tag}`)
           expect(verdict.task).toMatchObject({ nominalAt: now, owner: undefined, claimableAt: now + 100 })
           waiting.push(verdict.task)
           next = verdict.next
         }
         const now = t0 + (places + 1) * 10_000
-        const skipped = yield* startOne(repository, lease, next ?? first, { now, successor: successorOf(schedule, now) })
+        const skipped = yield* startOne(repository, lease, next ?? first, {
+          now,
+          successor: successorOf(schedule, now)
+        })
         expect(skipped).toMatchObject({ _tag: "Skipped", task: { skipped: "overlap" } })
         // Looked at meanwhile they wait on, the longer the longer they have waited; the latter not before the former.
         const { tasks: looked } = yield* claimAll(repository, lease, now)
@@ -278,8 +291,11 @@ export const changingContract = ({ open, test }: Suite): void => {
         manual(schedule, { overlap: { policy: "cancelOther" } })
       ]
       for (const task of [plain, skips, replaces]) {
-        yield* repository.changeSchedule(schedule.id, { lease, until: farthest }, (found) =>
-          whileActive(found, ({ schedule }) => ({ answer: { _tag: "Changed", schedule }, inserts: [task] })))
+        yield* repository.changeSchedule(
+          schedule.id,
+          { lease, until: farthest },
+          (found) => whileActive(found, ({ schedule }) => ({ answer: { _tag: "Changed", schedule }, inserts: [task] }))
+        )
       }
       const start = (task: ScheduledTask) =>
         Effect.flatMap(mustGet(repository, task.id), (held) => startOne(repository, lease, held, { now: t0 + 1 }))
@@ -300,12 +316,13 @@ export const changingContract = ({ open, test }: Suite): void => {
       const ends = [failed, succeeded, failed, failed]
       for (const [k, end] of ends.entries()) {
         const now = t0 + k * 10_000
-        const run: { task: { id: ScheduledTask["id"]; token: number }; next: ScheduledTask | undefined } = yield* started(
-          repository,
-          lease,
-          next ?? first,
-          { now, successor: successorOf(schedule, now) }
-        )
+        const run: { task: { id: ScheduledTask["id"]; token: number }; next: ScheduledTask | undefined } =
+          yield* started(
+            repository,
+            lease,
+            next ?? first,
+            { now, successor: successorOf(schedule, now) }
+          )
         yield* repository.settle(lease, [{ ...end(run.task, now + 1), tells: true }])
         next = run.next
         const { failures, pause } = yield* mustGetSchedule(repository, schedule.id)
