@@ -4,6 +4,7 @@ import { Effect, Exit, Option } from "effect"
 import type { TaskRepositoryError } from "../domain/Errors.ts"
 import type { InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import { isBuffering } from "../domain/Overlap.ts"
+import { inForce } from "../domain/Pause.ts"
 import type { ScheduledTask, SkippedTask, Task } from "../domain/Task.ts"
 import { isByRule } from "../domain/Task.ts"
 import type { Skip } from "../domain/TaskLifecycle.ts"
@@ -92,6 +93,10 @@ const plan = (
   now: EpochMillis
 ): Planned & { readonly own: Passed | undefined } => {
   if (schedule.recurrence._tag === "Spaced") return { ...spacedAfter(schedule, nominalAt, now), own: undefined }
+  // What falls into a pause is told of once that is over.
+  if (moment === "over" && inForce(schedule.pause, now) !== undefined) {
+    return { passed: [], next: instantAfter(schedule.recurrence, nominalAt), own: undefined }
+  }
   const fromItself = planFrom(schedule, nominalAt, now)
   if (moment === "start" && fromItself.next !== nominalAt) {
     const [own, ...passed] = fromItself.passed

@@ -71,8 +71,10 @@ const awaited = <A>(what: string, ask: Effect.Effect<A | undefined, unknown>): E
   Effect.delay(ask, "10 millis").pipe(
     Effect.repeat({ until: (answer) => answer !== undefined }),
     Effect.timeoutFail({ duration: goesOnWithin, onTimeout: () => new Error(`Not within ${goesOnWithin}: ${what}`) }),
+    Effect.tapError(() => DEBUG.now),
     Effect.orDie
   ) as Effect.Effect<A>
+const DEBUG: { now: Effect.Effect<void> } = { now: Effect.void }
 
 /** The next one by the rule that has not begun, so far ahead that it can be raced with. */
 const nextOf = (crew: Crew, id: TaskScheduleId, ahead: number): Effect.Effect<Task> =>
@@ -152,6 +154,16 @@ layer(Program.layer, { excludeTestServices: true, timeout: "60 seconds" })("whil
         Effect.gen(function*() {
           const crew = yield* makeCrew(yield* Program, ["job", ...turns.map((_, lane) => functionOf(lane))])
           const chance = seeded(name)
+          DEBUG.now = Effect.gen(function*() {
+            const { items } = yield* Effect.orDie(crew.asker.listSchedules({ status: ["Active"] } as any))
+            const at = now()
+            for (const schedule of items) {
+              const tasks = (yield* Effect.orDie(crew.asker.list({ scheduleId: schedule.id }, { limit: 4 }))).items
+              if (tasks.every(({ dueAt }) => dueAt < at - 5000)) {
+                yield* Console.log("STUCK", at, JSON.stringify(schedule), JSON.stringify(tasks, undefined, 1), JSON.stringify(yield* Effect.either(crew.asker.explainTask?.(tasks[0]!.id) ?? Effect.void)))
+              }
+            }
+          })
           yield* body(crew, new Findings(), chance, makeAim(chance))
         }).pipe(Logger.withMinimumLogLevel(LogLevel.Error)),
       60_000 + races * 300

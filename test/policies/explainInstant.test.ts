@@ -164,6 +164,7 @@ describe("explainInstant: what the schedule does not name", () => {
     expect(told(spaced(), asked)[2]).toMatch(
       / There is no record of one before, and the latest is that of 2027-01-15T08:01:00\.000Z\.$/
     )
+    expect(told(spaced({ status: "Cancelled" }), asked)[1]).toBe("notNamed")
     expect(told(spaced(), t0 + 2 * minute)).toEqual([
       "none",
       "notNamed",
@@ -266,6 +267,8 @@ describe("explainInstant: what is to come", () => {
     ])
     expect(told(ticks({ pause }), t0 + 80 * second)[1]).toBe("notDue")
     expect(told(ticks({ pause: { since: t0 } }), t0 + 1_000 * 365 * day)[1]).toBe("paused")
+    const justThen = ticks({ pause, cursor: pause.since })
+    expect(told(justThen, asked)[2]).toMatch(/ If nothing changes, it is recorded as skipped when the pause ends\.$/)
     const behind = ticks({ pause, cursor: t0 + 40 * second })
     expect(told(behind, asked)[2]).toMatch(
       / If nothing changes, the schedule's rule for missed occurrences \(latest\) decides when the pause ends whether it still starts\.$/

@@ -179,6 +179,7 @@ describe("scheduleHealth: when it fires next", () => {
   it("is now, if it is late; what follows a run cannot be told", () => {
     expect(nextAt(ticks(), t0 + 75 * second)).toBe(t0 + 75 * second)
     expect(nextAt(spaced(), t0 + 75 * second)).toBeUndefined()
+    expect(nextAt(spaced(), t0 + minute)).toBeUndefined()
   })
 
   it("is after a pause", () => {

@@ -47,7 +47,7 @@ export const failing: Look = (schedule, { recent }) => {
   // The schedule's own count is exact; it is kept where it decides.
   const failures = pauseAfterFailures === undefined ? failuresInRow(schedule, recent) : schedule.failures
   const isWorthTelling = failures >= failuresToTell ||
-    (pauseAfterFailures !== undefined && failures > 0 && failures * 2 >= pauseAfterFailures)
+    (pauseAfterFailures !== undefined && failures * 2 >= pauseAfterFailures)
   if (!isWorthTelling) return undefined
   const latest = recent.find((task) => task.status === "Failed")
   const reason = latest?.status === "Failed" ? latest.failure.reason : undefined

@@ -19,7 +19,7 @@ import type { Call, Seen } from "./checks.ts"
 import { check, notePause, payloadOf, told } from "./checks.ts"
 import type { Command, CommandOf, RuleSpec, Story } from "./commands.ts"
 import { day, hour, minute, second } from "./commands.ts"
-import type { BackfillModel, ScheduleModel } from "./model.ts"
+import type { ScheduleModel } from "./model.ts"
 import { endPause, eraOf, instantsIn, isByRule, isLive, isNamed, laneOf, Model, pauseAt, policyOf, ruleOf, startPause } from "./model.ts"
 
 const begin = "2027-03-27T20:10:00.137Z"
@@ -206,6 +206,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
           const tag = Either.match(answer, { onLeft: ({ _tag }) => _tag, onRight: () => undefined })
           assert.strictEqual(tag, expected, `answered ${JSON.stringify(answer)}`)
           if (tag === undefined) return
+          answers.push(tag)
           note(`refused: ${tag}`)
           const after = yield* look
           assert.deepStrictEqual(after.tasks, seen.tasks, "refused, and yet it has changed something")
@@ -216,7 +217,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
         const { first, rule } = ruleOf(spec, now)
         const before = schedule.eras.at(-1)
         if (before !== undefined) {
-          before.upTo = stored(schedule)?.cursor ?? assert.fail("not stored")
+          before.upTo = Math.min(now, stored(schedule)?.cursor ?? assert.fail("not stored"))
           if (before.rule._tag === "Grid" && before.upTo < now) note("instants without a record: another rule came")
         }
         schedule.eras.push({ since: now, rule, first, upTo: Infinity })
@@ -291,7 +292,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
             ? "RevisionConflict"
             : refusalOf(schedule) ?? ((before?.runs ?? 0) >= (maxRuns ?? Infinity) ? "InvalidInput" : undefined)
           yield* answered(answer, refused)
-          if (Either.isLeft(answer)) return refused
+          if (Either.isLeft(answer)) return
           const waiting = [...seen.tasks.values()].filter((task) =>
             task.scheduleId === schedule.id && isByRule(task) && task.status === "Scheduled" && task.attempts.length === 0
           )
@@ -326,7 +327,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
           const answer = yield* pausing
           const refused = refusalOf(schedule)
           yield* answered(answer, refused)
-          if (Either.isLeft(answer)) return refused
+          if (Either.isLeft(answer)) return
           if (pauseAt(schedule, now) === undefined) notePause(schedule, now, until ?? Infinity, stored(schedule))
           else startPause(schedule.pauses, now, until ?? Infinity)
           if (until !== undefined) note("paused until")
@@ -342,7 +343,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
           const answer = yield* resuming
           const refused = refusalOf(schedule)
           yield* answered(answer, refused)
-          if (Either.isLeft(answer)) return refused
+          if (Either.isLeft(answer)) return
           if (endPause(schedule.pauses, now)) {
             schedule.failures = 0
             note("resumed")
@@ -389,7 +390,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
           const answer = yield* running
           const refused = refusalOf(schedule)
           yield* answered(answer, refused)
-          if (Either.isLeft(answer)) return refused
+          if (Either.isLeft(answer)) return
           model.manual.set(id, { id, number, schedule, payload })
           if (command.overlap !== undefined) {
             schedule.policies.add(policyOf(command.overlap))
@@ -412,7 +413,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
           const answer = yield* cancelling
           const refused = isLive(task) || task.status === "Cancelled" ? undefined : "TaskFinished"
           yield* answered(answer, refused)
-          if (Either.isLeft(answer)) return refused
+          if (Either.isLeft(answer)) return
           if (isLive(task)) {
             model.cancelled.set(task.id, now)
             note(
@@ -447,8 +448,6 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
           const now = yield* Clock.currentTimeMillis
           const own = [...seen.tasks.values()].filter(({ scheduleId }) => scheduleId === schedule.id)
           if (own.some(({ status }) => status === "Running")) note("removed while it ran")
-          const era = eraOf(schedule)
-          era.upTo = Math.min(era.upTo, Infinity)
           yield* scheduler().removeSchedule(schedule.id)
           schedule.ended = { at: schedule.ended?.at ?? now, removed: true }
           if (command.again) yield* scheduler().removeSchedule(schedule.id)
@@ -473,7 +472,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
             ? "InvalidInput"
             : refusalOf(schedule)
           yield* answered(answer, refused)
-          if (Either.isLeft(answer) || rule._tag === "Spaced") return refused
+          if (Either.isLeft(answer) || rule._tag === "Spaced") return
           const instants = instantsIn(rule, from, to)
           model.backfills.push({
             id,
@@ -531,7 +530,10 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
         }),
 
         loseLease: Effect.fnUntraced(function*({ how }) {
-          if (!losesLeases) return yield* steps.restart({ _tag: "restart", away: how === "dead" ? 0 : minute })
+          if (!losesLeases) {
+            yield* steps.restart({ _tag: "restart", away: how === "dead" ? 0 : minute })
+            return
+          }
           const now = yield* Clock.currentTimeMillis
           const own = [...seen.tasks.values()].filter(({ attempts, status }) => status === "Scheduled" && attempts.length === 0)
           if (own.some(({ dueAt, owner }) => dueAt <= now && owner === undefined)) note("a lease was lost while something waited")
@@ -552,8 +554,8 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
         Effect.gen(function*() {
           const now = yield* Clock.currentTimeMillis
           trace.push(`${iso(now)} ${JSON.stringify(command)}`)
-          const refused = yield* (steps[command._tag] as (command: Command) => Effect.Effect<unknown, unknown>)(command)
-          answers.push(`${iso(now)} ${command._tag} ${String(refused)}`)
+          answers.push(`${iso(now)} ${command._tag}`)
+          yield* (steps[command._tag] as (command: Command) => Effect.Effect<unknown, unknown>)(command)
           yield* observe
         }).pipe(
           Effect.catchAllCause((cause) =>
@@ -570,7 +572,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
 
       // Nothing more goes wrong, and nothing is paused: what is due comes to its end.
       quiet = true
-      for (const fn of [0, 1, undefined]) yield* steps.lift({ _tag: "lift", fn, again: false })
+      for (const fn of [0, 1, undefined] as const) yield* steps.lift({ _tag: "lift", fn, again: false })
       for (const schedule of model.schedules) {
         if (!isActive(schedule)) continue
         yield* scheduler().resumeSchedule(schedule.id)
