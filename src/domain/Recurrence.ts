@@ -194,6 +194,7 @@ const spread = (text: string): number => {
 export const dueAtOf = (rule: Recurrence, id: string, nominalAt: EpochMillis): EpochMillis => {
   if (rule.jitter === undefined) return nominalAt
   const next = rule._tag === "Spaced" ? nominalAt + rule.interval : following(rule, nominalAt) ?? Infinity
-  const room: Millis = Math.max(0, Math.min(rule.jitter, next - nominalAt - 1, (rule.until ?? Infinity) - nominalAt))
+  const last = Math.min(next - 1, rule.until ?? farthest, farthest)
+  const room: Millis = Math.max(0, Math.min(rule.jitter, last - nominalAt))
   return nominalAt + Math.floor(spread(`${id}:${nominalAt}`) * (room + 1))
 }

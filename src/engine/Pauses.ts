@@ -105,7 +105,8 @@ export const makePauses = (needs: {
       if (pause === undefined) return -Infinity
       if (inForce(pause, now) !== undefined) return pause.until ?? Infinity
       end(name)
-      return now + retryAfter
+      // A store that answers at once has ended it by now.
+      return pauses.has(name) ? now + retryAfter : -Infinity
     }
 
     return {

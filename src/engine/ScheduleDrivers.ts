@@ -18,7 +18,7 @@ import { boundedSleep } from "./BoundedSleep.ts"
 export interface ScheduleDrivers {
   /** Starts the fiber of a schedule, from an occurrence that is stored and claimed. Once stopped, only hands it on. */
   readonly start: (schedule: TaskSchedule, first: ClaimedTask) => void
-  /** The rule by which a fiber goes on, as it was when the fiber began; not those that are too large to be held. */
+  /** The rule by which a fiber goes on, as it was when the fiber began; not of all of them. */
   readonly held: (id: TaskScheduleId) => TaskSchedule | undefined
   /**
    * Tells what the store has put after an occurrence when it began or ended, or was over without another run (`expire`);
@@ -70,11 +70,13 @@ export const effectSchedule = (recurrence: Recurrence): Schedule.Schedule<unknow
     )
     : whenDue
 
-const isHeldWhole = ({ payload }: TaskSchedule): boolean => payload.length <= longestHeldPayload
+/** What follows a run of a `spaced` schedule is stored at its end: by then the rule that was read before it may be another. */
+const mayBeHeld = ({ payload, recurrence }: TaskSchedule): boolean =>
+  payload.length <= longestHeldPayload && successorIsStoredAt(recurrence) === "start"
 
 interface Driver {
   readonly recurrence: Recurrence
-  /** Absent where its payload is too long to be held. */
+  /** Absent where it must be read anew. */
   readonly schedule: TaskSchedule | undefined
   readonly fiber: Fiber.RuntimeFiber<void>
   /** The occurrence that the fiber waits for, or has handed on. Changed by whoever learns of another one. */
@@ -127,7 +129,7 @@ export const makeScheduleDrivers = (
     }
 
     const start = (schedule: TaskSchedule, first: ClaimedTask): void =>
-      begin(schedule.id, schedule.recurrence, isHeldWhole(schedule) ? schedule : undefined, first)
+      begin(schedule.id, schedule.recurrence, mayBeHeld(schedule) ? schedule : undefined, first)
 
     const begin = (
       id: TaskScheduleId,

@@ -6,25 +6,27 @@ import { mostOfBackfill, originOf } from "../domain/Backfill.ts"
 import { parseCatchUp } from "../domain/CatchUp.ts"
 import {
   BackfillNotFound,
+  IdempotencyConflict,
   InvalidInput,
   RevisionConflict,
   TaskScheduleEnded,
   TaskScheduleNotFound
 } from "../domain/Errors.ts"
-import type { IdempotencyConflict, SchedulerClosed, TaskRepositoryError } from "../domain/Errors.ts"
+import type { SchedulerClosed, TaskRepositoryError } from "../domain/Errors.ts"
 import type { BackfillId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import type { AnyLambdaFunction } from "../domain/LambdaFunction.ts"
 import { existing } from "../domain/LambdaFunction.ts"
 import type { Overlap } from "../domain/Overlap.ts"
 import { parseOverlap } from "../domain/Overlap.ts"
 import { parsePause } from "../domain/Pause.ts"
+import { parseRange } from "../domain/Range.ts"
 import type { AnchoredRule } from "../domain/Recurrence.ts"
 import { countBetween, nextAfter } from "../domain/Recurrence.ts"
 import type { FunctionTarget, ScheduledTask, Task } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
 import { occurrence } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
-import { farthest, iso, parseInstant, shown } from "../domain/Time.ts"
+import { farthest, iso, shown } from "../domain/Time.ts"
 import * as Trigger from "../domain/Trigger.ts"
 import type { Changed, Edited } from "../policies/changes.ts"
 import { editSchedule, pauseSchedule, resumeSchedule, whileActive } from "../policies/changes.ts"
@@ -366,7 +368,7 @@ export const makeSchedules = (needs: SchedulesNeeds): SchedulesApi => {
       const asked = yield* parseRun(schedule, options)
       const taskId = (asked.id ?? (yield* nextId)) as TaskId
       const key = yield* keyOf(asked.key, {
-        work: { name: schedule.name, payload: asked.payload ?? "", tags: {}, retry: config.retry, priority: 0 },
+        work: { name: "", payload: asked.payload ?? "", tags: {}, retry: config.retry, priority: 0 },
         target: { name: "", arn: undefined, qualifier: undefined, timeout: 0 },
         trigger: Trigger.now,
         more: { runNow: id, overlap: asked.overlap }
@@ -404,11 +406,8 @@ export const makeSchedules = (needs: SchedulesNeeds): SchedulesApi => {
           "expected a rule that names instants; those of spaced follow from runs"
         )
       }
-      const from = yield* parseInstant(options.from, "from")
-      const to = yield* parseInstant(options.to, "to")
-      if (from >= to || to > at) {
-        return yield* invalid("WindowEmpty", "to", `expected an instant after from and not after now, got ${iso(to)}`)
-      }
+      const { from, to } = yield* parseRange(options.from, options.to)
+      if (to > at) return yield* invalid("WindowEmpty", "to", `expected an instant not after now, got ${iso(to)}`)
       const concurrency = options.concurrency === undefined
         ? 1
         : yield* parseWholeNumber(options.concurrency, "concurrency", 1, 1_000)
@@ -418,6 +417,9 @@ export const makeSchedules = (needs: SchedulesNeeds): SchedulesApi => {
           "overlap",
           `expected bufferAll or allowAll, got ${shown(options.overlap)}`
         )
+      }
+      if (options.overlap === "allowAll" && options.concurrency !== undefined) {
+        return yield* invalid("OptionInvalid", "concurrency", "expected none where all may start at once")
       }
       const total = countBetween(recurrence, from - 1, to - 1)
       if (total > mostOfBackfill) {
@@ -472,18 +474,30 @@ export const makeSchedules = (needs: SchedulesNeeds): SchedulesApi => {
       Option.match({ onNone: () => new BackfillNotFound({ id }), onSome: Effect.succeed })
     )
 
+  /** What is there under an id is what was asked for before, or it is a conflict. */
+  const asked = (
+    there: Backfill,
+    { concurrency, from, scheduleId, to }: Pick<Backfill, "concurrency" | "from" | "scheduleId" | "to">
+  ): Effect.Effect<Backfill, IdempotencyConflict> =>
+    there.scheduleId === scheduleId && there.from === from && there.to === to && there.concurrency === concurrency
+      ? Effect.succeed(there)
+      : new IdempotencyConflict({ reason: "OtherRequest", key: there.id, id: there.id })
+
   const startBackfill: SchedulesApi["backfills"]["start"] = (id, options) =>
     Effect.gen(function*() {
       const schedule = yield* get(id)
       const at = yield* now
-      const { rule, ...asked } = yield* parseBackfill(schedule, options, at)
+      const { rule, ...parsed } = yield* parseBackfill(schedule, options, at)
       const backfill: Backfill = {
-        ...asked,
-        id: (asked.id ?? (yield* nextId)) as BackfillId,
+        ...parsed,
+        id: (parsed.id ?? (yield* nextId)) as BackfillId,
         scheduleId: id,
         createdAt: at,
         cancelledAt: undefined
       }
+      // Also where its schedule is over by now.
+      const there = yield* repository.getBackfill(backfill.id)
+      if (Option.isSome(there)) return yield* Effect.flatMap(asked(there.value, backfill), statusOf)
       const taskIds = yield* Effect.replicateEffect(nextId, backfill.total)
       const instants = [...instantsOf(rule, backfill.from, backfill.to)]
       const { inserted } = yield* change(
@@ -503,8 +517,13 @@ export const makeSchedules = (needs: SchedulesNeeds): SchedulesApi => {
         schedule.revision
       )
       for (const verdict of inserted) if (verdict._tag === "Inserted") needs.take(verdict.task)
-      return yield* Effect.flatMap(Effect.orDie(getBackfill(backfill.id)), statusOf)
-    })
+      const made = yield* Effect.orDie(getBackfill(backfill.id))
+      return yield* Effect.flatMap(asked(made, backfill), statusOf)
+    }).pipe(
+      // Somebody has edited in between: the instants are those of the rule as it is.
+      Effect.retry({ while: (error) => error._tag === "RevisionConflict", times: 10 }),
+      Effect.catchTag("RevisionConflict", Effect.die)
+    )
 
   return {
     repeat,

@@ -77,7 +77,7 @@ export interface BackfillOptions {
   readonly from: InstantInput
   /** ... and where the range ends, which is not included and not after now. */
   readonly to: InstantInput
-  /** How many of its Tasks may be under way at once: 1 to 1,000. Default: 1. */
+  /** How many of its Tasks may be under way at once: 1 to 1,000. Default: 1; not with `allowAll`. */
   readonly concurrency?: number | undefined
   /** `bufferAll`, the default: each waits for its turn. `allowAll`: they start all at once, as slots and limits allow. */
   readonly overlap?: "bufferAll" | "allowAll" | undefined
@@ -162,7 +162,7 @@ export interface SchedulesApi {
   /** Occurrences of a past range, made by hand: they run beside those of the rule, with a turn of their own. */
   readonly backfills: {
     /**
-     * Makes a Task for each instant that the rule names in a range; at most 10,000. All of them are stored at once, and
+     * Makes a Task for each instant that the rule names in a range of at most 100 years; at most 10,000. All of them are stored at once, and
      * are due now.
      *
      * @example
@@ -171,7 +171,7 @@ export interface SchedulesApi {
     readonly start: (
       id: TaskScheduleId,
       options: BackfillOptions
-    ) => Effect.Effect<BackfillStatus, ChangeError | RevisionConflict>
+    ) => Effect.Effect<BackfillStatus, ChangeError | IdempotencyConflict>
     /** How far it is. */
     readonly get: (id: BackfillId) => Effect.Effect<BackfillStatus, BackfillNotFound | TaskRepositoryError>
     /** Those of a schedule, newest first; at most 1,000. */

@@ -16,7 +16,7 @@ import { missedOf, planFrom } from "../policies/catchUp.ts"
 import type { TaskRepository } from "../ports/TaskRepository.ts"
 
 /** What a plan is made for. */
-export type Followed = Pick<Task, "scheduleId" | "origin" | "nominalAt" | "attempts">
+export type Followed = Pick<Task, "scheduleId" | "origin" | "nominalAt" | "dueAt" | "attempts">
 
 export interface PlanSuccessor {
   /**
@@ -107,8 +107,8 @@ const plan = (
 
 /**
  * @param claimUntil up to when what follows is kept by its writer
- * @param held a schedule as it was when its fiber began. Good enough for a start: what changes a rule takes the occurrences
- * that have not started from whoever holds them.
+ * @param held a schedule as it was when its fiber began. Good enough for a start in time: what changes a rule takes the
+ * occurrences that have not started from whoever holds them. What is late may have been paused meanwhile.
  */
 export const makePlanSuccessor = (
   repository: Context.Tag.Service<TaskRepository>,
@@ -146,7 +146,7 @@ export const makePlanSuccessor = (
       if (task.scheduleId === undefined || !isByRule(task) || (moment === "start" && task.attempts.length > 0)) {
         return noSuccessor
       }
-      const known = moment === "start" ? held(task.scheduleId) : undefined
+      const known = moment === "start" && now <= task.dueAt ? held(task.scheduleId) : undefined
       return Effect.flatMap(
         known === undefined ? repository.getSchedule(task.scheduleId) : Effect.succeedSome(known),
         Option.match({

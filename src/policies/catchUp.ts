@@ -52,7 +52,7 @@ const firstDueFrom = (
   from: EpochMillis,
   oldest: EpochMillis
 ): EpochMillis | undefined => {
-  if (dueAtOf(rule, id, from) >= oldest) return from
+  if (from >= oldest) return from
   if (rule.jitter !== undefined) {
     // All are due before the next one's nominal instant: of those named before, only the last may be.
     const before = latestUpTo(rule, from, oldest - 1)
@@ -105,14 +105,12 @@ export const planFrom = (schedule: PlannedBy, from: EpochMillis | undefined, now
   const most = mostMadeUp(schedule.catchUp)
   const until = inForce(pause, now) === undefined ? pause?.until : undefined
   if (pause === undefined || until === undefined) return caughtUp(recurrence, schedule, from, now, now, most)
-  // Another instance, whose clock is behind, may have ended it before it began.
-  const begins = Math.min(pause.since, until)
-  const first = nextAfter(recurrence, Math.max(from, begins) - 1)
+  const first = nextAfter(recurrence, Math.max(from, pause.since) - 1)
   // Nothing fell into it.
   if (first === undefined || first >= until) return caughtUp(recurrence, schedule, from, now, now, most)
   // What was missed before the pause comes first, and has the room that what was missed after it leaves.
   const room = Math.max(0, most - countBetween(recurrence, until - 1, now))
-  const before = caughtUp(recurrence, schedule, from, begins - 1, now, room)
+  const before = caughtUp(recurrence, schedule, from, pause.since - 1, now, room)
   if (before.next !== first) return before
   const after = caughtUp(recurrence, schedule, nextAfter(recurrence, until - 1), now, now, most)
   const paused = range(recurrence, "paused", first, until, describePause(pause))

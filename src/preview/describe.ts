@@ -4,7 +4,7 @@ import { Either } from "effect"
 import type { InvalidInput } from "../domain/Errors.ts"
 import type { Recurrence } from "../domain/Recurrence.ts"
 import type { Millis } from "../domain/Time.ts"
-import { inLargestUnit, iso, parseDuration } from "../domain/Time.ts"
+import { durationText, inLargestUnit, iso, parseDuration } from "../domain/Time.ts"
 import type { Trigger } from "../domain/Trigger.ts"
 import { dueAt, planRecurrence } from "../domain/Trigger.ts"
 import { shownWall } from "../domain/WallPattern.ts"
@@ -46,7 +46,7 @@ const noTiming = { delay: 0, startAt: undefined, endAt: undefined, jitter: undef
 /** A stored rule in a sentence. */
 export const describeRule = (rule: Recurrence): string =>
   ruleSentence(rule) + (rule.until === undefined ? "" : `, until ${iso(rule.until)}`) +
-  (rule.jitter === undefined ? "" : `, up to ${durationSentence(rule.jitter)} later`)
+  (rule.jitter === undefined ? "" : `, up to ${durationText(rule.jitter)} later`)
 
 /**
  * A trigger in a sentence.

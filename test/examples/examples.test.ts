@@ -44,6 +44,26 @@ it("month-end", async () => {
   ])
 })
 
+it("explain", async () => {
+  const lines = await output("explain")
+  assert.deepStrictEqual(lines.map((line) => line.slice(0, 20).trim()), [
+    "08:10 ran",
+    "08:30 overlap",
+    "08:50 paused",
+    "09:20 attemptsSpent",
+    "09:40 functionPaused",
+    "09:45 notNamed",
+    "",
+    "09:40 catchUp",
+    "10:00 thisInstance",
+    "10:10 notDue",
+    "",
+    "by hand: The occurre",
+    "overrunsInterval: Ha"
+  ])
+  assert.include(lines.find((line) => line.startsWith("08:50")) ?? "", "by ada: the database moves")
+})
+
 it("durable", async () => {
   const directory = mkdtempSync(join(tmpdir(), "example-"))
   try {

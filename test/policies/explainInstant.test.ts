@@ -267,11 +267,18 @@ describe("explainInstant: what is to come", () => {
     ])
     expect(told(ticks({ pause }), t0 + 80 * second)[1]).toBe("notDue")
     expect(told(ticks({ pause: { since: t0 } }), t0 + 1_000 * 365 * day)[1]).toBe("paused")
-    const justThen = ticks({ pause, cursor: pause.since })
-    expect(told(justThen, asked)[2]).toMatch(/ If nothing changes, it is recorded as skipped when the pause ends\.$/)
-    const behind = ticks({ pause, cursor: t0 + 40 * second })
-    expect(told(behind, asked)[2]).toMatch(
-      / If nothing changes, the schedule's rule for missed occurrences \(latest\) decides when the pause ends whether it still starts\.$/
+  })
+
+  it("was missed before a pause, or falls on its beginning", () => {
+    const pause = { since: t0 + 50 * second, until: t0 + 80 * second }
+    const behind = ticks({ pause, cursor: t0 + 30 * second })
+    expect(told(behind, t0 + 40 * second)).toEqual([
+      "waiting",
+      "paused",
+      `The occurrence of "ticks" at 2027-01-15T08:00:40.000Z does not start: its schedule is paused from 2027-01-15T08:00:50.000Z until 2027-01-15T08:01:20.000Z. If nothing changes, the schedule's rule for missed occurrences (latest) decides when the pause ends whether it still starts.`
+    ])
+    expect(told(behind, t0 + 50 * second)[2]).toMatch(
+      / If nothing changes, it is recorded as skipped when the pause ends\.$/
     )
     expect(told(ticks({ pause: { since: t0 } }), t0 + minute, undefined, t0 + 2 * minute)[0]).toBe("waiting")
   })

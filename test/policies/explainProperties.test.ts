@@ -4,7 +4,7 @@ import * as fc from "fast-check"
 import type { Task } from "../../src/domain/Task.ts"
 import type { Explanation, ExplanationState, TaskSituation } from "../../src/policies/explain.ts"
 import { explainInstant, explainTask } from "../../src/policies/explain.ts"
-import { canary, instant, someSchedule, someTask, someTaskAbout } from "./someTasks.ts"
+import { canary, instant, someNow, someSchedule, someTask, someTaskAbout } from "./someTasks.ts"
 
 const runs = { numRuns: 3_000 }
 
@@ -112,7 +112,7 @@ describe("explainInstant, for any schedule", () => {
   })
 
   /** A schedule and an instant, often one that its rule names or its cursor. */
-  const someCase = fc.tuple(someSchedule, instant, fc.option(someTask, { nil: undefined }), instant, fc.nat(3))
+  const someCase = fc.tuple(someSchedule, someNow, fc.option(someTask, { nil: undefined }), instant, fc.nat(3))
     .map(([schedule, now, latest, asked, which]) => {
       const at = which === 0 ? schedule.cursor : asked
       return {

@@ -8,7 +8,7 @@ import type { TaskSchedule } from "../../src/domain/TaskSchedule.ts"
 import type { HealthSituation } from "../../src/policies/health.ts"
 import { scheduleHealth } from "../../src/policies/health.ts"
 import { anEnd, aSchedule, aTask, t0 } from "../support/builders.ts"
-import { canary, instant, someSchedule, someTask } from "./someTasks.ts"
+import { canary, someNow, someSchedule, someTask } from "./someTasks.ts"
 
 const second = 1_000
 const minute = 60 * second
@@ -375,7 +375,7 @@ describe("scheduleHealth, for any schedule", () => {
   const someCase = fc.tuple(
     someSchedule,
     fc.record({
-      now: instant,
+      now: someNow,
       recent: fc.array(someTask, { maxLength: 30 }),
       runtime: fc.constantFrom(undefined, "nodejs20.x", "nodejs24.x")
     })

@@ -2,6 +2,8 @@
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import { Effect, Option } from "effect"
 import type { BackfillId, TaskScheduleId } from "../../domain/Ids.ts"
+import type { Range } from "../../domain/Range.ts"
+import { parseRange } from "../../domain/Range.ts"
 import { LambdaScheduler } from "../../engine/LambdaScheduler.ts"
 import type { BackfillStatus } from "../../engine/SchedulesApi.ts"
 import { LambdaSchedulerApi } from "../Api.ts"
@@ -10,8 +12,6 @@ import { maxBodyBytes, readBody, readNoBody } from "../RequestBody.ts"
 import { backfillAnswer, BackfillRequest } from "./BackfillsApi.ts"
 import { readBackfillId, readScheduleId } from "./Ids.ts"
 import { madeResponse, takenId } from "./makeOnce.ts"
-import type { Range } from "./Range.ts"
-import { parseRange } from "./Range.ts"
 
 /** Whether a backfill is what a request asks for. */
 const isAsked = (
@@ -42,10 +42,7 @@ export const v1BackfillsLayer = HttpApiBuilder.group(
             const present = id === undefined ? Option.none() : yield* find(id)
             const made = Option.isSome(present) ?
               present.value :
-              yield* backfills.start(scheduleId, { ...body, ...range, id }).pipe(
-                // Whichever rule there is: an edit in between means to read it again.
-                Effect.retry({ while: ({ _tag }) => _tag === "RevisionConflict", times: 10 })
-              )
+              yield* backfills.start(scheduleId, { ...body, ...range, id })
             if (!isAsked(made, scheduleId, range, body)) {
               return yield* Effect.fail(takenId("BACKFILL_EXISTS", made.id))
             }

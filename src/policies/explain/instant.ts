@@ -140,10 +140,10 @@ const overdue = (schedule: Anchored, instant: EpochMillis, now: EpochMillis): Ex
 
 /** The schedule is paused at the instant, if nobody ends that before. */
 const duringPause = (schedule: Anchored, pause: Pause, instant: EpochMillis, now: EpochMillis): Explanation => {
-  const { catchUp, cursor, name } = schedule
+  const { catchUp, name } = schedule
   const { by, note, since, until } = pause
-  // Where the schedule itself was behind when the pause began, what it missed is reckoned as a whole.
-  const then = cursor >= since
+  // What was missed before the pause began does not fall into it.
+  const then = instant >= since
     ? "it is recorded as skipped when the pause ends"
     : `the schedule's rule for missed occurrences (${catchUp.policy}) decides when the pause ends whether it still starts`
   return told(

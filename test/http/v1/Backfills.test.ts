@@ -1,6 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { RevisionConflict } from "../../../src/index.ts"
 import type { Served } from "../support.ts"
 import { serve } from "../support.ts"
 import { backfillOf, backfillsOf, eventually, hourly, idOf, scheduleOf, tasksOf, unknownId } from "./support.ts"
@@ -123,29 +122,6 @@ describe("POST /v1/schedules/{id}/backfills", () => {
       expect(new Set(answers.map((answer) => backfillOf(answer).id))).toEqual(new Set([idOf("f")]))
       expect(answers.every(({ status }) => status === 200 || status === 201)).toBe(true)
       expect(tasksOf(yield* get(`/v1/tasks?origin=backfill:${idOf("f")}`)).items).toHaveLength(3)
-    }))
-
-  it.scopedLive("an edit in between means to look again; for ever is a 409", () =>
-    Effect.gen(function*() {
-      let conflicts = 3
-      const served = yield* serve({
-        scheduler: (scheduler) => ({
-          ...scheduler,
-          backfills: {
-            ...scheduler.backfills,
-            start: (id, options) =>
-              Effect.suspend(() =>
-                conflicts-- > 0
-                  ? new RevisionConflict({ id, expected: 1, actual: 2 })
-                  : scheduler.backfills.start(id, options)
-              )
-          }
-        })
-      })
-      const schedule = yield* monthly(served)
-      expect((yield* served.post(pathOf(schedule), months)).status).toBe(201)
-      conflicts = 1_000
-      expect((yield* served.post(pathOf(schedule), months)).refusal).toEqual([409, "REVISION_CONFLICT"])
     }))
 
   it.scopedLive("refuses what cannot be, and stores nothing", () =>

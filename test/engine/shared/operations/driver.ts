@@ -89,6 +89,8 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
   const calls: Array<Call> = []
   let by = 0
   let quiet = false
+  /** For whoever has to find out why it failed. */
+  const trace: Array<string> = []
 
   const script: Script = ({ at, functionName, payload, request }: ScriptedCall) =>
     Effect.suspend(() => {
@@ -125,7 +127,6 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
     Effect.gen(function*() {
       const model = new Model()
       const answers: Array<string> = []
-      const trace: Array<string> = []
       let instance: Instance = yield* stage.start(settings)
       let ids = 0
       let seen: Seen = { now: 0, tasks: new Map(), schedules: new Map(), calls: [], by }
@@ -217,7 +218,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
         const { first, rule } = ruleOf(spec, now)
         const before = schedule.eras.at(-1)
         if (before !== undefined) {
-          before.upTo = Math.min(now, stored(schedule)?.cursor ?? assert.fail("not stored"))
+          before.upTo = stored(schedule)?.cursor ?? assert.fail("not stored")
           if (before.rule._tag === "Grid" && before.upTo < now) note("instants without a record: another rule came")
         }
         schedule.eras.push({ since: now, rule, first, upTo: Infinity })
@@ -468,7 +469,7 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
           const answer = yield* starting
           const refused = schedule.ended?.removed === true
             ? "TaskScheduleNotFound"
-            : rule._tag === "Spaced"
+            : rule._tag === "Spaced" || (command.overlap === "allowAll" && command.concurrency !== undefined)
             ? "InvalidInput"
             : refusalOf(schedule)
           yield* answered(answer, refused)
@@ -557,21 +558,14 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
           answers.push(`${iso(now)} ${command._tag}`)
           yield* (steps[command._tag] as (command: Command) => Effect.Effect<unknown, unknown>)(command)
           yield* observe
-        }).pipe(
-          Effect.catchAllCause((cause) =>
-            Effect.failCause(cause).pipe(Effect.tapErrorCause(() =>
-              Effect.sync(() => {
-                lastTrace = [...trace]
-              })
-            ))
-          )
-        )
+        })
 
       yield* settle
       for (const command of [...creates, ...commands]) yield* perform(command)
 
       // Nothing more goes wrong, and nothing is paused: what is due comes to its end.
       quiet = true
+      trace.push(`${iso(yield* Clock.currentTimeMillis)} the end`)
       for (const fn of [0, 1, undefined] as const) yield* steps.lift({ _tag: "lift", fn, again: false })
       for (const schedule of model.schedules) {
         if (!isActive(schedule)) continue
@@ -592,9 +586,8 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
       return historyOf(model, seen, inOrder, answers)
     })
 
-  let lastTrace: ReadonlyArray<string> = []
   return onStage(store, begin, { a: script, b: script }, body as (stage: Stage) => Effect.Effect<History>).catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${lastTrace.join("\n")}`)
+    throw new Error(`${String(error)}\n${trace.join("\n")}`)
   })
 }
 

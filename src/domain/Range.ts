@@ -1,8 +1,8 @@
 /** Ranges of time that have to be looked through to their end, however seldom something fires in them. */
 import { Either } from "effect"
-import { InvalidInput } from "../../domain/Errors.ts"
-import type { EpochMillis } from "../../domain/Time.ts"
-import { longestDuration, parseInstant } from "../../domain/Time.ts"
+import { InvalidInput } from "./Errors.ts"
+import type { EpochMillis, InstantInput } from "./Time.ts"
+import { longestDuration, parseInstant } from "./Time.ts"
 
 export interface Range {
   readonly from: EpochMillis
@@ -10,7 +10,7 @@ export interface Range {
 }
 
 /** @returns the range, or `InvalidInput` (those of `parseInstant`, `WindowEmpty`, `DateRange` where it is too long) */
-export const parseRange = (from: string, to: string): Either.Either<Range, InvalidInput> =>
+export const parseRange = (from: InstantInput, to: InstantInput): Either.Either<Range, InvalidInput> =>
   Either.flatMap(Either.all({ from: parseInstant(from, "from"), to: parseInstant(to, "to") }), (range) => {
     const refuse = (reason: InvalidInput["reason"], expected: string) =>
       Either.left(new InvalidInput({ reason, field: "to", message: `to: expected ${expected}` }))
