@@ -157,8 +157,9 @@ export const advance = (
   if (!isAtCursor(schedule, occurrence) || schedule.revision !== revision) {
     return { schedule, next: undefined, passed: [] }
   }
-  // A pause that is over has been told of by what it passed over.
-  const pause = inForce(schedule.pause, now)
+  // A pause that is over has been told of once nothing that fell into it is left.
+  const isTold = task === undefined || task.nominalAt >= (schedule.pause?.until ?? Infinity)
+  const pause = isTold ? inForce(schedule.pause, now) : schedule.pause
   const counted = { ...schedule, missed: schedule.missed + missed, pause }
   if (task === undefined || !hasRunsLeft(schedule)) {
     return { schedule: { ...counted, status: "Completed" }, next: undefined, passed }

@@ -6,7 +6,7 @@ import type { InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import { isBuffering } from "../domain/Overlap.ts"
 import { inForce } from "../domain/Pause.ts"
 import type { ScheduledTask, SkippedTask, Task } from "../domain/Task.ts"
-import { isByRule } from "../domain/Task.ts"
+import { isByRule, laneOf } from "../domain/Task.ts"
 import type { Skip } from "../domain/TaskLifecycle.ts"
 import type { Successor, TaskSchedule } from "../domain/TaskSchedule.ts"
 import { instantAfter, occurrence, successorIsStoredAt } from "../domain/TaskSchedule.ts"
@@ -20,7 +20,7 @@ export type Followed = Pick<Task, "scheduleId" | "origin" | "nominalAt" | "dueAt
 
 export interface PlanSuccessor {
   /**
-   * @param task any Task; a one-shot, and what was asked for by hand, has no successor
+   * @param task any Task; a one-shot has no successor, and what was asked for by hand only that of a run it replaces
    * @param moment what is about to be stored of it; `over`: it is so before it has run, cancelled or expired
    * @param now epoch milliseconds
    * @param id of what follows; default: a new one
@@ -55,11 +55,15 @@ export const findSuccessor = (
     return next?.status === "Scheduled" && (next.owner === undefined || next.owner === writer) ? next : undefined
   })
 
-export const noSuccessor: Effect.Effect<undefined> = Exit.succeed(undefined)
+const noSuccessor: Effect.Effect<undefined> = Exit.succeed(undefined)
 const nothing: PlannedEnd = { successor: undefined, tells: false }
 
 /** An end that concerns nobody else. */
 export const noEnd: Effect.Effect<PlannedEnd> = Exit.succeed(nothing)
+
+/** What is asked for by hand may end a run of the rule by taking its place; then that is to be followed. */
+const mayReplace = (task: Followed, moment: "start" | "over"): boolean =>
+  moment === "start" && laneOf(task) === "schedule"
 
 const skipOf = ({ count, last, note, reason }: Passed): Skip => ({
   skipped: reason,
@@ -143,7 +147,8 @@ export const makePlanSuccessor = (
   return {
     of: (task, moment, now, id) => {
       // A later attempt of an occurrence has been followed already.
-      if (task.scheduleId === undefined || !isByRule(task) || (moment === "start" && task.attempts.length > 0)) {
+      const isFollowed = moment === "start" && task.attempts.length > 0
+      if (task.scheduleId === undefined || isFollowed || !(isByRule(task) || mayReplace(task, moment))) {
         return noSuccessor
       }
       const known = moment === "start" && now <= task.dueAt ? held(task.scheduleId) : undefined
@@ -151,7 +156,10 @@ export const makePlanSuccessor = (
         known === undefined ? repository.getSchedule(task.scheduleId) : Effect.succeedSome(known),
         Option.match({
           onNone: () => noSuccessor,
-          onSome: (schedule) => successorOf(schedule, task, moment, now, id)
+          onSome: (schedule) =>
+            isByRule(task) || successorIsStoredAt(schedule.recurrence) === "end"
+              ? successorOf(schedule, task, moment, now, id)
+              : noSuccessor
         })
       )
     },

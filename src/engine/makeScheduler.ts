@@ -15,7 +15,7 @@ import type {
   SucceededTask,
   Task
 } from "../domain/Task.ts"
-import { isFinished } from "../domain/Task.ts"
+import { isByRule, isFinished } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
 import { isAtCursor } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
@@ -191,7 +191,9 @@ export const makeScheduler: Effect.Effect<
       const { next, task } = verdict
       if (isFinished(task)) noteFinished(task)
       if (verdict._tag === "Started" && verdict.cancelled !== undefined) stopReplaced(verdict.cancelled)
-      drivers.followed(verdict._tag === "Started" ? "start" : "expire", task, next)
+      // By hand it is followed by nothing of its own: what comes next comes after the run that it has replaced.
+      if (next !== undefined && task.scheduleId !== undefined && !isByRule(task)) drivers.aim(task.scheduleId, next)
+      else drivers.followed(verdict._tag === "Started" ? "start" : "expire", task, next)
       if (verdict._tag === "Waits") dispatcher.consider(verdict.task.claimableAt)
       if (verdict._tag === "Expired") dispatcher.consider(clock.unsafeCurrentTimeMillis())
     },

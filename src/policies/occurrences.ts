@@ -34,6 +34,23 @@ export const follow = (
   return { schedule: advanced, next: next && { task: next, claimUntil: successor.claimUntil }, passed }
 }
 
+/**
+ * What follows once others have had to give their place: of a `spaced` schedule, the end of the latest run is now.
+ *
+ * @param successor of whoever has taken their place
+ */
+export const followReplaced = (
+  schedule: TaskSchedule,
+  replaced: ReadonlyArray<Task>,
+  successor: Successor | undefined,
+  now: EpochMillis
+): Followed | undefined => {
+  const latest = replaced.find((task) => isAtCursor(schedule, task))
+  return latest === undefined || successorIsStoredAt(schedule.recurrence) === "start"
+    ? undefined
+    : follow(schedule, latest, successor, now)
+}
+
 /** A start mark that was accepted; `followed` is absent where no schedule is concerned. */
 export interface Begun {
   /**
@@ -74,9 +91,10 @@ export const begin = (
   const accepted = (task: Begun["task"] | undefined, followed?: Followed): Begun | undefined =>
     task && { task, followed, replaces: false }
   const { successor } = mark
-  const isFirstByRule = state !== undefined && task.attempts.length === 0 && isByRule(task)
+  const isFirst = state !== undefined && task.attempts.length === 0
+  const isFirstByRule = isFirst && isByRule(task)
   // Planned under a rule that no longer holds: it must not run, nor be followed by what was planned.
-  if (isFirstByRule && successor !== undefined && successor.revision !== state.schedule.revision) return undefined
+  if (isFirst && successor !== undefined && successor.revision !== state.schedule.revision) return undefined
   // What is passed over is told as that, also past its deadline: its record may stand for those after it.
   const passedOver = isFirstByRule && isAtCursor(state.schedule, task) ? successor?.skip : undefined
   if (passedOver === undefined && isExpired(task, now)) {

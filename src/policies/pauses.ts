@@ -24,5 +24,8 @@ export const encodePause = (pause: Pause): string => JSON.stringify({ v: 1, stat
 export const pauseOf = (state: string | undefined): Pause | undefined =>
   !isPaused(state) ? undefined : Either.match(decode(state), {
     onLeft: () => ({ since: 0, note: "by a later version" }),
-    onRight: ({ state: _, v: __, ...pause }) => pause
+    onRight: (paused) => {
+      const { state: _, v: __, ...pause } = paused
+      return pause
+    }
   })

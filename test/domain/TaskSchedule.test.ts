@@ -168,11 +168,18 @@ describe("advance", () => {
     expect(claimableAt(t0 + 5_000)).toBe(t0 + 10_000)
   })
 
-  it("forgets a pause that is over, of which what is passed over tells", () => {
-    const schedule = aSchedule({ pause: { since: t0, until: t0 + 9_000 } })
-    const after = (now: number) => advance(schedule, by(t0), successorOf(schedule, t0), now).schedule.pause
-    expect(after(t0 + 8_999)).toEqual(schedule.pause)
-    expect(after(t0 + 9_000)).toBeUndefined()
+  it("forgets a pause that is over, once what follows comes after it", () => {
+    const after = (until: number, now: number, successor?: Partial<Successor>) => {
+      const schedule = aSchedule({ pause: { since: t0, until } })
+      return advance(schedule, by(t0), { ...successorOf(aSchedule(), t0), ...successor }, now).schedule.pause?.until
+    }
+    // It holds.
+    expect(after(t0 + 9_000, t0 + 8_999)).toBe(t0 + 9_000)
+    expect(after(t0 + 9_000, t0 + 9_000)).toBeUndefined()
+    expect(after(t0 + 10_000, t0 + 20_000)).toBeUndefined()
+    // What follows fell into it: that is told of when it begins.
+    expect(after(t0 + 10_001, t0 + 20_000)).toBe(t0 + 10_001)
+    expect(after(t0 + 10_001, t0 + 20_000, { task: undefined })).toBeUndefined()
   })
 
   for (const maxRuns of [1, 2, 10]) {

@@ -4,7 +4,7 @@
  */
 import type { InstanceId } from "../../src/domain/Ids.ts"
 import type { Pause } from "../../src/domain/Pause.ts"
-import type { CancelCause, LiveTask, ScheduledTask, SkippedTask, Task } from "../../src/domain/Task.ts"
+import type { LiveTask, ScheduledTask, SkippedTask, Task } from "../../src/domain/Task.ts"
 import { isByRule, isExpired, isFinished, isLive, laneOf } from "../../src/domain/Task.ts"
 import * as TaskLifecycle from "../../src/domain/TaskLifecycle.ts"
 import type { Successor, TaskSchedule } from "../../src/domain/TaskSchedule.ts"
@@ -14,7 +14,7 @@ import type { Passed } from "../../src/policies/catchUp.ts"
 import { missedOf, planFrom } from "../../src/policies/catchUp.ts"
 import { pauseSchedule, resumeSchedule } from "../../src/policies/changes.ts"
 import type { Begun, Followed } from "../../src/policies/occurrences.ts"
-import { begin, follow, overlapOf } from "../../src/policies/occurrences.ts"
+import { begin, follow, followReplaced, overlapOf } from "../../src/policies/occurrences.ts"
 import type { Others } from "../../src/policies/overlap.ts"
 import type { ScheduleChange, ScheduleFound } from "../../src/ports/TaskRepository.ts"
 import { anEnd, occurrenceOf, toFailed, toRetry, toSucceeded } from "../support/builders.ts"
@@ -97,10 +97,14 @@ export class LaneModel {
     if (released !== undefined) this.tasks.set(id, released)
   }
 
-  /** What the holder of a Task plans at the instant of its mark: one that is too late is over by it. */
+  /**
+   * What the holder of a Task plans at the instant of its mark: one that is too late is over by it, and one that was asked
+   * for by hand may end a run that has to be followed.
+   */
   private planned(task: ScheduledTask, held: TaskSchedule, now: EpochMillis): Successor | undefined {
-    if (!isByRule(task)) return undefined
-    if (isExpired(task, now)) return successorOf(this.schedule, task, "over", now)
+    const isTooLate = isExpired(task, now)
+    if (!isByRule(task) && (isTooLate || held.recurrence._tag !== "Spaced")) return undefined
+    if (isTooLate) return successorOf(this.schedule, task, "over", now)
     return hasBegun(task) ? undefined : successorOf(held, task, "start", now)
   }
 
@@ -119,7 +123,8 @@ export class LaneModel {
     if (isWaiting) this.waiting.add(id)
     else if (task.status !== "Scheduled") this.waiting.delete(id)
     this.follow(followed)
-    for (const other of replaced) this.cancel(other, now, "overlap")
+    for (const other of replaced) this.tasks.set(other.id, TaskLifecycle.cancel(other, "overlap", now) ?? other)
+    this.follow(followReplaced(this.schedule, replaced, successor, now))
     if (isFinished(task)) this.freeNext(now)
     return { successor, before, others, schedule, begun }
   }
@@ -161,9 +166,8 @@ export class LaneModel {
     this.over(settled, now, this.schedule.recurrence._tag === "Spaced")
   }
 
-  /** A spaced one is followed by its end, whatever that is. */
-  cancel(task: Task, now: EpochMillis, cause: CancelCause = "task"): void {
-    const cancelled = TaskLifecycle.cancel(task, cause, now)
+  cancel(task: Task, now: EpochMillis): void {
+    const cancelled = TaskLifecycle.cancel(task, "task", now)
     if (cancelled !== undefined) this.over(cancelled, now, true)
   }
 

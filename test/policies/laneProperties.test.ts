@@ -116,7 +116,8 @@ const brokenByMark = (
     return byNominal(task, before) < 0 && !isPausedNow(schedule, task, now)
   }
   return [
-    isFirst && isByRule(before) && successor?.revision !== schedule.revision && "planned under another revision",
+    isFirst && (isByRule(before) || successor !== undefined) && successor?.revision !== schedule.revision &&
+    "planned under another revision",
     isPaused && status !== "Scheduled" && status !== "Failed" && "nothing starts or is told of while it is paused",
     !isFirst && status !== "Running" && status !== "Failed" && "a later attempt starts, or is too late",
     startsAnew && (policy === "skip" || policy.startsWith("buffer")) && others.underWay > 0 && "starts beside another",

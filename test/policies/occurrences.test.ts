@@ -6,7 +6,15 @@ import type { ScheduledTask, SkippedTask } from "../../src/domain/Task.ts"
 import * as TaskLifecycle from "../../src/domain/TaskLifecycle.ts"
 import type { Successor, TaskSchedule } from "../../src/domain/TaskSchedule.ts"
 import { farthest } from "../../src/domain/Time.ts"
-import { asStored, begin, begunKinds, follow, overlapOf, verdictOn } from "../../src/policies/occurrences.ts"
+import {
+  asStored,
+  begin,
+  begunKinds,
+  follow,
+  followReplaced,
+  overlapOf,
+  verdictOn
+} from "../../src/policies/occurrences.ts"
 import type { Others } from "../../src/policies/overlap.ts"
 import { noOthers } from "../../src/policies/overlap.ts"
 import {
@@ -241,7 +249,7 @@ describe("an occurrence asked for by hand", () => {
   it("runs also while its schedule is paused or has been edited", () => {
     for (const schedule of [aSchedule({ pause: { since: t0 } }), aSchedule({ revision: 7 })]) {
       const task = occurrence(schedule, { origin: "manual:1" })
-      expect(made(mark(schedule, { task, successor: successorOf(aSchedule(), t0) })).task.status).toBe("Running")
+      expect(made(mark(schedule, { task, successor: undefined })).task.status).toBe("Running")
     }
   })
 })
@@ -274,8 +282,11 @@ describe("an occurrence planned under an older revision", () => {
   it("never runs", () => {
     const planned = aSchedule()
     for (const revision of [planned.revision - 1, planned.revision + 1]) {
-      const schedule = { ...planned, revision }
-      expect(mark(schedule, { successor: successorOf(planned, t0) })).toBeUndefined()
+      const schedule = { ...planned, revision, retry: { ...defaultRetryPolicy, deadline: 500 } }
+      const successor = successorOf(planned, t0)
+      expect(mark(schedule, { successor })).toBeUndefined()
+      // Nor is it ended by it: nothing would follow.
+      expect(mark(schedule, { successor, now: t0 + 500 })).toBeUndefined()
     }
   })
 })
@@ -363,6 +374,34 @@ describe("follow", () => {
     const successor = successorOf(schedule, t0)
     const { schedule: after } = follow(schedule, occurrenceOf(schedule), successor, t0)
     expect(follow(after, occurrenceOf(schedule), successor, t0)).toEqual(notFollowed(after))
+  })
+})
+
+describe("followReplaced", () => {
+  const spaced = aSpacedSchedule({ runs: 1 })
+
+  it("a spaced schedule goes on from the run whose place was taken, for nothing else would go on from it", () => {
+    const byHand = occurrenceOf(spaced, t0 - 5)
+    const successor = successorOf(spaced, t0 + 7)
+    expect(followReplaced(spaced, [{ ...byHand, origin: "manual:1" }, occurrenceOf(spaced)], successor, t0 + 7))
+      .toEqual({
+        schedule: { ...spaced, cursor: t0 + 7 + interval },
+        next: { task: successor.task, claimUntil: Infinity },
+        passed: []
+      })
+  })
+
+  it("does not where another one took its place before, or where only what was asked for by hand had to", () => {
+    const successor = successorOf(spaced, t0)
+    expect(followReplaced(spaced, [], successor, t0)).toBeUndefined()
+    expect(followReplaced(spaced, [occurrenceOf(spaced, t0 - interval)], successor, t0)).toBeUndefined()
+    const byHand = { ...occurrenceOf(spaced), origin: "manual:1" }
+    expect(followReplaced(spaced, [byHand], successor, t0)).toBeUndefined()
+  })
+
+  it("an anchored one has been followed when it began", () => {
+    const schedule = aSchedule()
+    expect(followReplaced(schedule, [occurrenceOf(schedule)], successorOf(schedule, t0), t0)).toBeUndefined()
   })
 })
 

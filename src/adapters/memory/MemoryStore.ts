@@ -27,7 +27,7 @@ import { farthest } from "../../domain/Time.ts"
 import { ofAll } from "../../policies/caps.ts"
 import { noteEnd } from "../../policies/failures.ts"
 import type { Followed, ScheduleState } from "../../policies/occurrences.ts"
-import { asStored, begin, begunKinds, follow, overlapOf, verdictOn } from "../../policies/occurrences.ts"
+import { asStored, begin, begunKinds, follow, followReplaced, overlapOf, verdictOn } from "../../policies/occurrences.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
 import { mostCounted } from "../../ports/TaskRepository.ts"
 import type {
@@ -253,8 +253,10 @@ export class MemoryStore {
     this.put(begun.task, begunKinds[begun.task.status])
     if (begun.task.status === "Running") entry?.underWay.add(begun.task.id)
     const next = begun.followed && this.followed(entry, begun.followed, lease)
+    const replaced = entry && followReplaced(entry.schedule, cancelled, mark.successor, now)
+    const afterReplaced = replaced && this.followed(entry, replaced, lease)
     if (begun.task.status === "Failed") this.freeNext(begun.task, now)
-    return verdictOn(begun.task, next, cancelled)
+    return verdictOn(begun.task, next ?? afterReplaced, cancelled)
   }
 
   /** What a Task shares its turn with. */

@@ -168,7 +168,10 @@ export const decodeCancelCause = (text: string | null): CancelCause => {
 
 const withVersion = <A, I>(schema: Schema.Schema<A, I>) => Schema.extend(Schema.Struct({ v: v1 }), schema)
 
-const withoutVersion = <A extends { readonly v: 1 }>({ v: _, ...rest }: A): Omit<A, "v"> => rest
+const withoutVersion = <A extends { readonly v: 1 }>(stored: A): Omit<A, "v"> => {
+  const { v: _, ...rest } = stored
+  return rest
+}
 
 const decodeOverlapText = remembering("overlap", withVersion(Overlap))
 const decodeCatchUpText = remembering("catch_up", withVersion(CatchUp))

@@ -25,7 +25,7 @@ import {
 import type { Row } from "./Db.ts"
 
 /** The newest version of a row that this program reads. */
-export const rowVersion = 2
+const rowVersion = 2
 
 /** The version of a Task's row: an older program must leave alone what was made by hand, and is not the rule's. */
 export const versionOfTask = ({ origin }: Pick<Task, "origin">): number =>

@@ -10,7 +10,7 @@ import { pausedUntil } from "../../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../../domain/Time.ts"
 import { ofAll } from "../../policies/caps.ts"
 import { noteEnd } from "../../policies/failures.ts"
-import { begin, begunKinds, follow, verdictOn } from "../../policies/occurrences.ts"
+import { begin, begunKinds, follow, followReplaced, verdictOn } from "../../policies/occurrences.ts"
 import type { SettleVerdict, StartVerdict } from "../../ports/TaskRepository.ts"
 import { pausedNames } from "./controls.ts"
 import type { Run } from "./Db.ts"
@@ -58,7 +58,8 @@ const startOne = (work: Work, { mark, now, owner }: StartRequest): Pending<Start
   work.put(begun.task, begunKinds[begun.task.status])
   if (begun.task.status === "Failed") work.ended.push({ task: begun.task, at: now })
   const next = begun.followed && work.followed(begun.followed, owner)
-  return verdictOn(begun.task, next, cancelled)
+  const replaced = state && followReplaced(state.schedule, cancelled, mark.successor, now)
+  return verdictOn(begun.task, next ?? (replaced && work.followed(replaced, owner)), cancelled)
 }
 
 /** Cancels those of some Tasks that are live. */

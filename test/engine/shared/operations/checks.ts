@@ -371,7 +371,8 @@ const checkSchedules = ({ model, note, seen }: Checked): void => {
       task.attempts.length === 0 && (task.status === "Cancelled" || (task.status === "Skipped" && schedule.policies.size > 1))
     ).length
     const waiting = byRule.filter((task) =>
-      task.attempts.length === 0 && task.status === "Scheduled" && task.nominalAt !== stored.cursor
+      task.attempts.length === 0 && task.status === "Scheduled" &&
+      (task.nominalAt !== stored.cursor || stored.status === "Completed")
     ).length
     assert.isAtLeast(stored.runs, begun + waiting, `runs: ${what}`)
     assert.isAtMost(stored.runs, begun + waiting + given, `runs: ${what}`)
@@ -428,8 +429,14 @@ const checkStalls = ({ model, note, seen }: Checked): void => {
     const others = all.filter((other) => other.id !== task.id && laneOf(other) === laneOf(task))
     const underWay = others.filter((other) => other.attempts.length > 0 && isLive(other)).length
     const backfill = model.backfills.find(({ id }) => task.origin === `backfill:${id}`)
+    // In their order, also behind one whose function is paused.
+    const isHeldUp = others.some((other) =>
+      other.status === "Scheduled" && other.nominalAt < task.nominalAt && model.isFunctionPaused(other.function.name, seen.now)
+    )
     const mayWait = task.attempts.length === 0 &&
-      (backfill === undefined ? placesOf(overlap) > 0 && underWay > 0 : underWay >= backfill.concurrency)
+      (backfill === undefined
+        ? placesOf(overlap) > 0 && (underWay > 0 || isHeldUp)
+        : underWay >= backfill.concurrency)
     assert.isTrue(mayWait, `I03: ${schedule.number}: at ${iso(seen.now)} nothing is done about ${told(task)}`)
     note("waits for its turn")
     if (backfill !== undefined || schedule.policies.size > 1) continue

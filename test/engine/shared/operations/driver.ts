@@ -36,6 +36,7 @@ const settings: Partial<EngineSettings> = {
   cancelPollInterval: day,
   deadLetterAge: 4_000 * day,
   // Nothing is held back.
+  minConcurrency: 1_000,
   breaker: { ...EngineConfig.defaults.breaker, minimumCalls: Infinity },
   limiter: { least: 1, most: 0 }
 }
@@ -567,13 +568,16 @@ export const tell = (store: StoreName, { commands, creates, seed }: Story, { los
       quiet = true
       trace.push(`${iso(yield* Clock.currentTimeMillis)} the end`)
       for (const fn of [0, 1, undefined] as const) yield* steps.lift({ _tag: "lift", fn, again: false })
+      // What runs already may fail yet, and pause its schedule.
+      yield* Effect.sleep(16 * minute)
+      yield* observe
       for (const schedule of model.schedules) {
         if (!isActive(schedule)) continue
         yield* scheduler().resumeSchedule(schedule.id)
         if (endPause(schedule.pauses, yield* Clock.currentTimeMillis)) schedule.failures = 0
       }
       yield* observe
-      yield* Effect.sleep(Math.max(40 * minute, model.unsettledUntil - seen.now + 20 * minute))
+      yield* Effect.sleep(Math.max(30 * minute, model.unsettledUntil - seen.now + 20 * minute))
       yield* observe
       const left = [...seen.tasks.values()].filter((task) => isLive(task) && task.dueAt < seen.now)
       assert.deepStrictEqual(left.map(told), [], "I03: what is due comes to its end")
