@@ -59,6 +59,8 @@ export const successorIsStoredAt = (recurrence: Recurrence): "start" | "end" =>
 export interface Successor {
   /** Absent: the rule names no further one, and the schedule is completed. */
   readonly task: ScheduledTask | undefined
+  /** Of what follows, should it have to be planned anew. */
+  readonly id?: TaskId | undefined
   /** Why the occurrence itself does not run: its instant has gone by. Absent: it may. */
   readonly skip?: Skip | undefined
   /** Records of what is passed over between the two. */

@@ -77,14 +77,18 @@ const capsIn = (controls: ReadonlyArray<Control>): Map<string, number> => {
   return caps
 }
 
-/** @param onOpen something that had no room may have some */
+/**
+ * @param relearn reads the store's controls, and has them learned
+ * @param onOpen something that had no room may have some
+ */
 export const makeCaps = (needs: {
   readonly repository: Context.Tag.Service<TaskRepository>
   readonly clock: Clock.Clock
+  readonly relearn: Effect.Effect<void, TaskRepositoryError>
   readonly onOpen: () => void
 }): Effect.Effect<Caps, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { clock, onOpen, repository } = needs
+    const { clock, onOpen, relearn, repository } = needs
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const scope = yield* Effect.scope
     let caps = new Map<string, number>()
@@ -140,7 +144,7 @@ export const makeCaps = (needs: {
           Effect.gen(function*() {
             const state = encodeCap(yield* parseConcurrency(concurrency))
             yield* repository.changeControl("cap", functionName ?? ofAll, () => ({ answer: undefined, state }))
-            learn((yield* repository.controls).controls)
+            yield* relearn
           }),
         get: Effect.map(repository.controls, ({ controls }) =>
           Object.fromEntries(Array.from(capsIn(controls), ([name, concurrency]) => [name, { concurrency }])))

@@ -57,14 +57,18 @@ const pausesIn = (controls: ReadonlyArray<Control>): Map<string, Pause> => {
   return pauses
 }
 
-/** @param onOpen something that was paused may start */
+/**
+ * @param relearn reads the store's controls, and has them learned
+ * @param onOpen something that was paused may start
+ */
 export const makePauses = (needs: {
   readonly repository: Context.Tag.Service<TaskRepository>
   readonly clock: Clock.Clock
+  readonly relearn: Effect.Effect<void, TaskRepositoryError>
   readonly onOpen: () => void
 }): Effect.Effect<Pauses, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { clock, onOpen, repository } = needs
+    const { clock, onOpen, relearn, repository } = needs
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const scope = yield* Effect.scope
     let pauses = new Map<string, Pause>()
@@ -77,8 +81,6 @@ export const makePauses = (needs: {
       refusedUntil.clear()
       onOpen()
     }
-
-    const relearn = Effect.map(repository.controls, ({ controls }) => learn(controls))
 
     /** Whoever first notices that a pause is over ends it for all; another one that was set meanwhile stays. */
     const end = (name: string) => {

@@ -4,7 +4,6 @@ import { Effect, Exit, Option } from "effect"
 import type { TaskRepositoryError } from "../domain/Errors.ts"
 import type { InstanceId, TaskId, TaskScheduleId } from "../domain/Ids.ts"
 import { isBuffering } from "../domain/Overlap.ts"
-import { inForce } from "../domain/Pause.ts"
 import type { ScheduledTask, SkippedTask, Task } from "../domain/Task.ts"
 import { isByRule, laneOf } from "../domain/Task.ts"
 import type { Skip } from "../domain/TaskLifecycle.ts"
@@ -12,7 +11,7 @@ import type { Successor, TaskSchedule } from "../domain/TaskSchedule.ts"
 import { instantAfter, occurrence, successorIsStoredAt } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import type { Passed, Planned } from "../policies/catchUp.ts"
-import { missedOf, planFrom } from "../policies/catchUp.ts"
+import { missedOf, planAfter, planFrom } from "../policies/catchUp.ts"
 import type { TaskRepository } from "../ports/TaskRepository.ts"
 
 /** What a plan is made for. */
@@ -49,11 +48,13 @@ export const findSuccessor = (
   repository: Context.Tag.Service<TaskRepository>,
   successor: Successor | undefined,
   writer: InstanceId
-): Effect.Effect<ScheduledTask | undefined, TaskRepositoryError> =>
-  successor?.task === undefined ? noSuccessor : Effect.map(repository.get(successor.task.id), (found) => {
+): Effect.Effect<ScheduledTask | undefined, TaskRepositoryError> => {
+  const id = successor?.task?.id ?? successor?.id
+  return id === undefined ? noSuccessor : Effect.map(repository.get(id), (found) => {
     const next = Option.getOrUndefined(found)
     return next?.status === "Scheduled" && (next.owner === undefined || next.owner === writer) ? next : undefined
   })
+}
 
 const noSuccessor: Effect.Effect<undefined> = Exit.succeed(undefined)
 const nothing: PlannedEnd = { successor: undefined, tells: false }
@@ -83,12 +84,6 @@ const recordOf = (schedule: TaskSchedule, id: TaskId, passed: Passed, now: Epoch
 const tellsOf = (schedule: TaskSchedule, task: Followed): boolean =>
   !isByRule(task) || isBuffering(schedule.overlap) || schedule.pauseAfterFailures !== undefined
 
-/** From the end of a run; one that is over before it was due has none, and its successor comes an interval after it. */
-const spacedAfter = (schedule: TaskSchedule, nominalAt: EpochMillis, now: EpochMillis): Planned => ({
-  passed: [],
-  next: instantAfter(schedule.recurrence, Math.max(now, nominalAt))
-})
-
 /** @returns `own`: why the occurrence itself does not run */
 const plan = (
   schedule: TaskSchedule,
@@ -96,13 +91,11 @@ const plan = (
   moment: "start" | "over",
   now: EpochMillis
 ): Planned & { readonly own: Passed | undefined } => {
-  if (schedule.recurrence._tag === "Spaced") return { ...spacedAfter(schedule, nominalAt, now), own: undefined }
-  // What falls into a pause is told of once that is over.
-  if (moment === "over" && inForce(schedule.pause, now) !== undefined) {
-    return { passed: [], next: instantAfter(schedule.recurrence, nominalAt), own: undefined }
+  if (moment === "over" || schedule.recurrence._tag === "Spaced") {
+    return { ...planAfter(schedule, nominalAt, now), own: undefined }
   }
   const fromItself = planFrom(schedule, nominalAt, now)
-  if (moment === "start" && fromItself.next !== nominalAt) {
+  if (fromItself.next !== nominalAt) {
     const [own, ...passed] = fromItself.passed
     return { own, passed, next: fromItself.next }
   }
@@ -136,6 +129,7 @@ export const makePlanSuccessor = (
     // In order of time, as they will be listed.
     return Effect.zipWith(records, id === undefined ? newId : Exit.succeed(id), (records, id): Successor => ({
       task: next === undefined ? undefined : occurrence(schedule, id, next, now),
+      id,
       skip: own && skipOf(own),
       passed: records,
       missed: missedOf(own === undefined ? passed : [own, ...passed]),

@@ -151,7 +151,12 @@ export const makeTaskRunner = (needs: TaskRunnerNeeds): TaskRunner => {
       return mark !== undefined && mark.successor === undefined && !tooLate
         ? Effect.succeed(mark)
         : Effect.map(
-          planSuccessor.of(task, tooLate ? "over" : "start", startsAt, mark?.successor?.task?.id),
+          planSuccessor.of(
+            task,
+            tooLate && task.attempts.length > 0 ? "over" : "start",
+            startsAt,
+            mark?.successor?.task?.id
+          ),
           (successor) => {
             mark = {
               id: task.id,

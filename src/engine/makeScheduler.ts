@@ -129,7 +129,8 @@ export const makeScheduler: Effect.Effect<
   })
   const pace = new Pace()
   const onOpen = () => nearFuture.reopened()
-  const caps = yield* makeCaps({ repository, clock, onOpen })
+  const relearn = Effect.suspend(() => controls.read)
+  const caps = yield* makeCaps({ repository, clock, relearn, onOpen })
   const limiters = yield* makeLimiters(config.limiter, onOpen)
   const breakers = yield* makeBreakers({
     repository,
@@ -145,7 +146,7 @@ export const makeScheduler: Effect.Effect<
     running: () => nearFuture.running(),
     onMore: onOpen
   })
-  const pauses = yield* makePauses({ repository, clock, onOpen })
+  const pauses = yield* makePauses({ repository, clock, relearn, onOpen })
   const admission = makeAdmission({ clock, slots, caps, limiters, breakers, pauses })
   const deployments = yield* makeDeployments(client)
   const events = yield* makeTaskEvents(repository, config.eventBuffer)
@@ -242,11 +243,12 @@ export const makeScheduler: Effect.Effect<
     pace: (functionName, now) => pace.of(functionName, now),
     handOn: driveOn.handOn
   })
-  noticeControls = (yield* makeControls(repository, (controls) => {
-    caps.learn(controls)
-    pauses.learn(controls)
-    breakers.learn(controls)
-  })).notice
+  const controls = yield* makeControls(repository, (all) => {
+    caps.learn(all)
+    pauses.learn(all)
+    breakers.learn(all)
+  })
+  noticeControls = controls.notice
   if (repository.shared) {
     const known = () => {
       const ids = nearFuture.known()

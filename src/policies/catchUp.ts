@@ -8,6 +8,7 @@ import type { AnchoredRule } from "../domain/Recurrence.ts"
 import { countBetween, dueAtOf, latestUpTo, nextAfter } from "../domain/Recurrence.ts"
 import type { SkipReason } from "../domain/Task.ts"
 import type { TaskSchedule } from "../domain/TaskSchedule.ts"
+import { instantAfter } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 
 /** Occurrences, one after the other, that do not run for one reason. */
@@ -115,6 +116,20 @@ export const planFrom = (schedule: PlannedBy, from: EpochMillis | undefined, now
   const after = caughtUp(recurrence, schedule, nextAfter(recurrence, until - 1), now, now, most)
   const paused = range(recurrence, "paused", first, until, describePause(pause))
   return { passed: [...before.passed, ...paused, ...after.passed], next: after.next }
+}
+
+/**
+ * After an occurrence that is over, whether or not it has run: what is to run next, and what does not run any more.
+ *
+ * @param now epoch milliseconds; of a `spaced` schedule, when its run has ended
+ */
+export const planAfter = (schedule: PlannedBy, nominalAt: EpochMillis, now: EpochMillis): Planned => {
+  const { pause, recurrence } = schedule
+  // One that is over before it was due has no end to go by, and its successor comes an interval after it.
+  if (recurrence._tag === "Spaced") return { passed: [], next: instantAfter(recurrence, Math.max(now, nominalAt)) }
+  const following = instantAfter(recurrence, nominalAt)
+  // What falls into a pause is told of once that is over.
+  return inForce(pause, now) === undefined ? planFrom(schedule, following, now) : { passed: [], next: following }
 }
 
 /** How many of what is passed over were missed: nobody could start them, and nobody had said that they must not. */

@@ -56,10 +56,10 @@ const lookAgain = (waiting: ReadonlyArray<ScheduledTask>, at: EpochMillis): Read
 export const pauseSchedule = (found: ScheduleFound | undefined, pause: Pause): Change =>
   whileActive(found, ({ schedule, waiting }) => {
     const before = schedule.pause
-    // One that is over, and of which nobody has made the records yet, is gone on with.
-    const goesOn = before !== undefined &&
-      (inForce(before, pause.since) !== undefined ||
-        (schedule.cursor >= before.since && schedule.cursor < (before.until ?? Infinity)))
+    // One that is over, and of which nobody has made the records yet, is gone on with; of `spaced` there are none to be made.
+    const isUntold = before !== undefined && schedule.recurrence._tag !== "Spaced" &&
+      schedule.cursor < (before.until ?? Infinity)
+    const goesOn = before !== undefined && (inForce(before, pause.since) !== undefined || isUntold)
     const paused = { ...schedule, pause: goesOn ? { ...pause, since: before.since } : pause }
     return changed(paused, { tasks: lookAgain(waiting, pausedUntil(paused, pause.since) as EpochMillis) })
   })

@@ -4,8 +4,9 @@ import type { CancelledTask, FailedTask, RunningTask, ScheduledTask, SkippedTask
 import { isByRule, isExpired } from "../domain/Task.ts"
 import * as TaskLifecycle from "../domain/TaskLifecycle.ts"
 import type { Successor, TaskSchedule } from "../domain/TaskSchedule.ts"
-import { advance, countRun, isAtCursor, pausedUntil, successorIsStoredAt } from "../domain/TaskSchedule.ts"
+import { advance, countRun, isAtCursor, occurrence, pausedUntil, successorIsStoredAt } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
+import { missedOf, planAfter } from "./catchUp.ts"
 import type { Others } from "./overlap.ts"
 import { lookAgainAt, onOverlap } from "./overlap.ts"
 
@@ -22,6 +23,23 @@ export interface PlannedOccurrence {
   readonly claimUntil: EpochMillis
 }
 
+/**
+ * What was planned before its schedule was edited is planned anew, by the rule as it is: nobody comes a second time to store
+ * what follows an end. Of what is passed over then, only the number is kept.
+ */
+const byTheRule = (
+  schedule: TaskSchedule,
+  { nominalAt }: Pick<Task, "nominalAt">,
+  successor: Successor,
+  now: EpochMillis
+): Successor => {
+  const id = successor.task?.id ?? successor.id
+  if (successor.revision === schedule.revision || id === undefined) return successor
+  const { next, passed } = planAfter(schedule, nominalAt, now)
+  const task = next === undefined ? undefined : occurrence(schedule, id, next, now)
+  return { ...successor, task, passed: [], missed: missedOf(passed), revision: schedule.revision }
+}
+
 /** Whether an occurrence's planned successor is stored now, and what becomes of the schedule. */
 export const follow = (
   schedule: TaskSchedule,
@@ -30,7 +48,8 @@ export const follow = (
   now: EpochMillis
 ): Followed => {
   if (successor === undefined) return { schedule, next: undefined, passed: [] }
-  const { next, passed, schedule: advanced } = advance(schedule, occurrence, successor, now)
+  const planned = byTheRule(schedule, occurrence, successor, now)
+  const { next, passed, schedule: advanced } = advance(schedule, occurrence, planned, now)
   return { schedule: advanced, next: next && { task: next, claimUntil: successor.claimUntil }, passed }
 }
 

@@ -41,8 +41,8 @@ export interface Crew {
   readonly done: ReadonlySet<string>
   /** The newest Tasks of a kind. */
   readonly look: (filter: TaskFilter, newest: number) => Effect.Effect<Seen>
-  /** How many calls came from each process that fires, and how many from here. */
-  readonly firedBy: () => { readonly first: number; readonly second: number; readonly here: number }
+  /** How many calls came from each process that fires. */
+  readonly firedBy: () => { readonly first: number; readonly second: number }
   /** What the processes that should live have said, if one does not. */
   readonly dead: () => ReadonlyArray<string>
 }
@@ -59,7 +59,7 @@ const keys = { first: "AKIAFIRINGFIRST00000", second: "AKIAFIRINGSECOND0000" }
 const failing = 10
 
 /** Milliseconds: no run takes longer. */
-export const longestRun = 30
+const longestRun = 30
 
 /** The program of those that fire. */
 export const firingProgram = bundle("../faults/fixtures/firing.ts")
@@ -99,8 +99,8 @@ export const makeCrew = (program: string, functions: ReadonlyArray<string>): Eff
           : Effect.succeed(firing))
     }
     const processes = yield* Effect.all([fire(keys.first), fire(keys.second)], { concurrency: 2 })
-    // Last, so that they know of the others from the start; with one slot each, they leave most of the work to these.
-    const ask = launch(endpoint, { store: postgresIn(schema), settings: { ...settings, concurrency: 1 } })
+    // Last, so that they know of the others from the start; without a slot, they leave all of the work to these.
+    const ask = launch(endpoint, { store: postgresIn(schema), settings: { ...settings, concurrency: 0 } })
     const asker = yield* ask
     const rival = yield* ask
     const callsUnder = (key: string) =>
@@ -116,11 +116,7 @@ export const makeCrew = (program: string, functions: ReadonlyArray<string>): Eff
           Effect.orDie(asker.list(filter, { limit: newest })),
           ({ items }) => new Map(items.map((task) => [task.id, task]))
         ),
-      firedBy: () => {
-        const first = callsUnder(keys.first)
-        const second = callsUnder(keys.second)
-        return { first, second, here: endpoint.log.length - first - second }
-      },
+      firedBy: () => ({ first: callsUnder(keys.first), second: callsUnder(keys.second) }),
       dead: () => processes.flatMap((process) => process.hasEnded() ? [process.output()] : [])
     }
   })
@@ -138,28 +134,48 @@ export interface Asked<A> {
 }
 
 /**
- * When to ask, so that the answer comes before, in or after a run: by how long asking takes lately, on a slow machine as
- * well.
+ * When to ask, so that the answer comes before, in or after a run: by how long asking and running take lately, on a slow
+ * machine as well.
  */
 export interface Aim {
-  /** Milliseconds after a Task is due; most are negative. */
+  /** Milliseconds after a Task is due at which to ask; before it, if they are negative. */
   readonly offset: () => number
   readonly timed: <A, E, R>(call: Effect.Effect<A, E, R>) => Effect.Effect<Asked<A>, E, R>
+  /** Learns how long runs take from those that have ended. */
+  readonly learn: (seen: Seen) => void
   /** How far ahead something has to be to be raced with. */
   readonly ahead: () => number
 }
 
-export const makeAim = (chance: () => number): Aim => {
-  let usual = 20
+/** A mean of what was lately, of which one that is far out is no measure. */
+const makeUsual = (first: number) => {
+  let usual = first
   return {
-    ahead: () => lead + 2 * usual + 50,
-    offset: () => chance() * (lead + 2 * usual + 2 * longestRun) - (lead + 2 * usual),
+    is: () => usual,
+    note: (took: number) => {
+      usual += (Math.min(took, 4 * usual) - usual) / 8
+    }
+  }
+}
+
+export const makeAim = (chance: () => number): Aim => {
+  const asking = makeUsual(20)
+  const running = makeUsual(2 * longestRun)
+  const before = () => lead + 2 * asking.is()
+  return {
+    ahead: () => Math.min(before() + 50, 400),
+    offset: () => chance() * (before() + running.is()) - before(),
+    learn: (seen) => {
+      for (const task of seen.values()) {
+        if (task.status === "Succeeded" && task.attempts.length === 1) running.note(task.finishedAt - task.dueAt)
+      }
+    },
     timed: (call) =>
       Effect.suspend(() => {
         const calledAt = now()
         return Effect.map(call, (answer) => {
           const answeredAt = now()
-          usual += (Math.min(answeredAt - calledAt, 200) - usual) / 8
+          asking.note(answeredAt - calledAt)
           return { answer, calledAt, answeredAt }
         })
       })

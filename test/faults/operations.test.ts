@@ -5,7 +5,7 @@
  */
 import { expect, layer } from "@effect/vitest"
 import { Config, Console, Context, Effect, Either, Fiber, Layer, Logger, LogLevel } from "effect"
-import type { RecurringTrigger, Task, TaskFilter, TaskId, TaskSchedule, TaskScheduleId } from "../../src/index.ts"
+import type { Task, TaskFilter, TaskId, TaskSchedule, TaskScheduleId } from "../../src/index.ts"
 import { isFinished, LambdaFunction, RevisionConflict, Trigger } from "../../src/index.ts"
 import { pick, seeded } from "../chaos/chanceAndTime.ts"
 import type { Aim, Asked, Crew, Seen, Told } from "./crew.ts"
@@ -37,7 +37,7 @@ class Program extends Context.Tag("effect-lambda-scheduler/test/faults/operation
   static readonly layer = Layer.scoped(Program, firingProgram)
 }
 
-const everySecond: ReadonlyArray<RecurringTrigger> = [
+const everySecond: ReadonlyArray<Trigger.RecurringTrigger> = [
   Trigger.fixed("1 second"),
   Trigger.fixed("1 second"),
   Trigger.spaced("1 second")
@@ -48,7 +48,11 @@ const kindsOf = () => ({ "before it began": 0, "while it ran": 0, "after its end
 type Kind = keyof ReturnType<typeof kindsOf>
 
 const kindOf = (task: Task): Kind =>
-  task.attempts.length === 0 ? "before it began" : isFinished(task) && task.status !== "Cancelled" ? "after its end" : "while it ran"
+  task.attempts.length === 0
+    ? "before it began"
+    : isFinished(task) && task.status !== "Cancelled"
+    ? "after its end"
+    : "while it ran"
 
 /** What has been found wrong, and how many races there were of each kind. */
 class Findings {
@@ -66,30 +70,37 @@ class Findings {
   }
 }
 
-/** Asks again and again until there is an answer. */
-const awaited = <A>(what: string, ask: Effect.Effect<A | undefined, unknown>): Effect.Effect<A> =>
-  Effect.delay(ask, "10 millis").pipe(
+/**
+ * Asks again and again until there is an answer.
+ *
+ * @param every milliseconds
+ */
+const awaited = <A>(what: string, every: number, ask: Effect.Effect<A | undefined, unknown>): Effect.Effect<A> =>
+  Effect.delay(ask, every).pipe(
     Effect.repeat({ until: (answer) => answer !== undefined }),
     Effect.timeoutFail({ duration: goesOnWithin, onTimeout: () => new Error(`Not within ${goesOnWithin}: ${what}`) }),
-    Effect.tapError(() => DEBUG.now),
     Effect.orDie
-  ) as Effect.Effect<A>
-const DEBUG: { now: Effect.Effect<void> } = { now: Effect.void }
+  )
 
 /** The next one by the rule that has not begun, so far ahead that it can be raced with. */
 const nextOf = (crew: Crew, id: TaskScheduleId, ahead: number): Effect.Effect<Task> =>
   awaited(
     `${id} has something to come`,
+    100,
     Effect.map(crew.asker.list({ scheduleId: id, status: ["Scheduled"] }, { limit: 3 }), ({ items }) =>
       items.find((task) => task.attempts.length === 0 && task.dueAt >= now() + ahead))
   )
 
 /** Waits until something has been heard of a lane. */
 const heard = (crew: Crew, lane: string, isIt: (arrival: Arrival) => boolean): Effect.Effect<unknown> =>
-  awaited(`${lane} goes on`, Effect.sync(() => {
-    const latest = crew.latest(lane)
-    return latest !== undefined && isIt(latest) ? latest : undefined
-  }))
+  awaited(
+    `${lane} goes on`,
+    10,
+    Effect.sync(() => {
+      const latest = crew.latest(lane)
+      return latest !== undefined && isIt(latest) ? latest : undefined
+    })
+  )
 
 const attemptsIn = (seen: Seen, id: TaskId) => seen.get(id)?.attempts.length ?? 0
 
@@ -105,7 +116,7 @@ const inLanes = (lane: (index: number) => Effect.Effect<void>) =>
 
 const repeatIn = (crew: Crew, lane: string, index: number, chance: () => number, fn = job) =>
   Effect.orDie(crew.asker.repeat(fn, {
-    trigger: everySecond[index % everySecond.length] as RecurringTrigger,
+    trigger: everySecond[index % everySecond.length] as Trigger.RecurringTrigger,
     initialDelay: 500 + pick(chance, 1_000),
     payload: { lane } satisfies Told,
     retry
@@ -121,15 +132,19 @@ const conclude = (crew: Crew, name: string, findings: Findings) =>
     const tasks = yield* agreed(crew.asker, crew.endpoint)
     const instants = new Set<string>()
     for (const { id, nominalAt, scheduleId, status } of tasks) {
-      if (scheduleId === undefined || status === "Skipped") continue
+      if (scheduleId === undefined || status === "Skipped") {
+        continue
+      }
       const instant = `${scheduleId} ${nominalAt}`
-      if (instants.has(instant)) findings.fault(id, "is the second of its instant")
+      if (instants.has(instant)) {
+        findings.fault(id, "is the second of its instant")
+      }
       instants.add(instant)
     }
     yield* Console.log(`${name}: ${JSON.stringify({ ...findings.kinds, late: findings.late, ...crew.firedBy() })}`)
     expect(findings.faults.slice(0, 10)).toEqual([])
-    for (const [kind, count] of Object.entries({ ...findings.kinds, ...crew.firedBy() })) {
-      expect(count, kind).toBeGreaterThan(0)
+    for (const [what, count] of Object.entries({ ...findings.kinds, ...crew.firedBy() })) {
+      expect(count, what).toBeGreaterThan(0)
     }
     return tasks
   })
@@ -147,122 +162,131 @@ const callsBetween = (crew: Crew, from: number, to: number) => {
 }
 
 layer(Program.layer, { excludeTestServices: true, timeout: "60 seconds" })("while two other processes fire", (it) => {
-  const test = (name: string, body: (crew: Crew, findings: Findings, chance: () => number, aim: Aim) => Effect.Effect<void>) =>
+  const test = (
+    name: string,
+    body: (crew: Crew, findings: Findings, chance: () => number, aim: Aim) => Effect.Effect<void>
+  ) =>
     it.scoped(
       `${races} times ${name}`,
       () =>
         Effect.gen(function*() {
           const crew = yield* makeCrew(yield* Program, ["job", ...turns.map((_, lane) => functionOf(lane))])
           const chance = seeded(name)
-          DEBUG.now = Effect.gen(function*() {
-            const { items } = yield* Effect.orDie(crew.asker.listSchedules({ status: ["Active"] } as any))
-            const at = now()
-            for (const schedule of items) {
-              const tasks = (yield* Effect.orDie(crew.asker.list({ scheduleId: schedule.id }, { limit: 4 }))).items
-              if (tasks.every(({ dueAt }) => dueAt < at - 5000)) {
-                yield* Console.log("STUCK", at, JSON.stringify(schedule), JSON.stringify(tasks, undefined, 1), JSON.stringify(yield* Effect.either(crew.asker.explainTask?.(tasks[0]!.id) ?? Effect.void)))
-              }
-            }
-          })
           yield* body(crew, new Findings(), chance, makeAim(chance))
         }).pipe(Logger.withMinimumLogLevel(LogLevel.Error)),
       60_000 + races * 300
     )
 
-  test("a schedule is paused: no occurrence begins until it is resumed, and then they go on", (crew, findings, chance, aim) => {
-    const { asker, look } = crew
-    const race = (lane: string, { id }: TaskSchedule) =>
-      Effect.gen(function*() {
-        const next = yield* nextOf(crew, id, aim.ahead())
-        yield* sleepUntil(next.dueAt + aim.offset())
-        const { answeredAt } = yield* aim.timed(asker.pauseSchedule(id))
-        const seen = yield* look({ scheduleId: id }, 8)
-        findings.race(seen.get(next.id))
-        yield* sleepUntil(Math.max(now(), next.dueAt) + held)
-        for (const [taskId, task] of newerThan(seen, yield* look({ scheduleId: id }, 8))) {
-          if (attemptsIn(seen, taskId) === 0 && task.attempts.length > 0) findings.fault(lane, "began in the pause:", task)
-        }
-        const resumedAt = now()
-        for (const { taskId } of callsBetween(crew, answeredAt, resumedAt)) {
-          const before = seen.get(taskId as TaskId)
-          if (before?.attempts.length === 0) findings.fault(lane, "was called in the pause:", before)
-          else if (before !== undefined) findings.late++
-        }
-        yield* asker.resumeSchedule(id)
-        yield* heard(crew, lane, ({ at }) => at > resumedAt)
-      })
-    return Effect.gen(function*() {
-      yield* inLanes((index) =>
+  test(
+    "a schedule is paused: no occurrence begins until it is resumed, and then they go on",
+    (crew, findings, chance, aim) => {
+      const { asker, look } = crew
+      const race = (lane: string, { id }: TaskSchedule) =>
         Effect.gen(function*() {
-          const lane = `pause ${index}`
-          const schedule = yield* repeatIn(crew, lane, index, chance)
-          yield* Effect.replicateEffect(race(lane, schedule), turns[index] ?? 0, { discard: true })
-          yield* asker.cancelSchedule(schedule.id)
-        }).pipe(Effect.orDie)
-      )
-      yield* conclude(crew, "pauseSchedule", findings)
-    })
-  })
-
-  test("a function is paused, or all: nothing begins until that is lifted, and then all of it does", (crew, findings, chance, aim) => {
-    const { asker, done, look } = crew
-    const race = (lane: string, index: number, schedule: TaskSchedule) =>
-      Effect.gen(function*() {
-        // One lane pauses them all.
-        const name = index === 0 ? undefined : functionOf(index)
-        const fn = LambdaFunction.existing(functionOf(index))
-        const filter: TaskFilter = name === undefined ? {} : { functionName: name }
-        const newest = name === undefined ? 10 * lanes : 16
-        const untilRetry = 300
-        const next = yield* nextOf(crew, schedule.id, Math.max(aim.ahead(), untilRetry + 100))
-        const ask = (trigger: Parameters<Scheduler["schedule"]>[1]) =>
-          asker.schedule(fn, { retry, ...trigger, payload: { lane, ...trigger?.payload as object } })
-        const made = [
-          yield* ask({ trigger: Trigger.at(next.dueAt) }),
-          // Its second attempt is what is due then.
-          yield* ask({
-            trigger: Trigger.at(next.dueAt - untilRetry),
-            payload: { fails: true },
-            retry: { ...retry, baseDelay: untilRetry }
-          })
-        ]
-        // Starts by being claimed: nobody holds it before.
-        const sudden = yield* Effect.fork(
-          Effect.zipRight(sleepUntil(next.dueAt - 20 + pick(chance, 20)), ask({}))
+          const next = yield* nextOf(crew, id, aim.ahead())
+          yield* sleepUntil(next.dueAt + aim.offset())
+          const { answeredAt } = yield* aim.timed(asker.pauseSchedule(id))
+          const seen = yield* look({ scheduleId: id }, 8)
+          findings.race(seen.get(next.id))
+          aim.learn(seen)
+          yield* sleepUntil(Math.max(now(), next.dueAt) + held)
+          for (const [taskId, task] of newerThan(seen, yield* look({ scheduleId: id }, 8))) {
+            if (attemptsIn(seen, taskId) === 0 && task.attempts.length > 0) {
+              findings.fault(lane, "began in the pause:", task)
+            }
+          }
+          const resumedAt = now()
+          for (const { taskId } of callsBetween(crew, answeredAt, resumedAt)) {
+            const before = seen.get(taskId as TaskId)
+            if (before?.attempts.length === 0) {
+              findings.fault(lane, "was called in the pause:", before)
+            } else if (before !== undefined) {
+              findings.late++
+            }
+          }
+          yield* asker.resumeSchedule(id)
+          yield* heard(crew, lane, ({ at }) => at > resumedAt)
+        })
+      return Effect.gen(function*() {
+        yield* inLanes((index) =>
+          Effect.gen(function*() {
+            const lane = `pause ${index}`
+            const schedule = yield* repeatIn(crew, lane, index, chance)
+            yield* Effect.replicateEffect(race(lane, schedule), turns[index] ?? 0, { discard: true })
+            yield* asker.cancelSchedule(schedule.id)
+          }).pipe(Effect.orDie)
         )
-        yield* sleepUntil(next.dueAt + aim.offset())
-        const { answeredAt } = yield* aim.timed(asker.pauses.set(name))
-        const seen = yield* look(filter, newest)
-        for (const { id } of [next, ...made]) findings.race(seen.get(id))
-        made.push(yield* Fiber.join(sudden))
-        yield* sleepUntil(Math.max(now(), next.dueAt) + held)
-        for (const [id, task] of newerThan(seen, yield* look(filter, newest))) {
-          if (task.attempts.length > attemptsIn(seen, id)) findings.fault(lane, "began in the pause:", task)
-        }
-        const liftedAt = now()
-        for (const { attempt, taskId } of callsBetween(crew, answeredAt, liftedAt)) {
-          const before = seen.get(taskId as TaskId)
-          if (before !== undefined && attempt > before.attempts.length) findings.fault(lane, "was called in the pause:", before)
-          else if (before !== undefined) findings.late++
-        }
-        yield* asker.pauses.lift(name)
-        yield* heard(crew, lane, ({ at }) => at > liftedAt && made.every(({ id }) => done.has(id)))
+        yield* conclude(crew, "pauseSchedule", findings)
       })
-    return Effect.gen(function*() {
-      yield* inLanes((index) =>
+    }
+  )
+
+  test(
+    "a function is paused, or all: nothing begins until that is lifted, and then all of it does",
+    (crew, findings, chance, aim) => {
+      const { asker, done, look } = crew
+      const race = (lane: string, index: number, schedule: TaskSchedule) =>
         Effect.gen(function*() {
-          const lane = `function ${index}`
+          // One lane pauses them all.
+          const name = index === 0 ? undefined : functionOf(index)
           const fn = LambdaFunction.existing(functionOf(index))
-          // Start marks under a cap go another way.
-          if (index % 4 === 1) yield* asker.limits.set(fn.name, { concurrency: 20 })
-          const schedule = yield* repeatIn(crew, lane, index, chance, fn)
-          yield* Effect.replicateEffect(race(lane, index, schedule), turns[index] ?? 0, { discard: true })
-          yield* asker.cancelSchedule(schedule.id)
-        }).pipe(Effect.orDie)
-      )
-      yield* conclude(crew, "pauses.set", findings)
-    })
-  })
+          const filter: TaskFilter = name === undefined ? {} : { functionName: name }
+          const newest = name === undefined ? 10 * lanes : 16
+          const untilRetry = 300
+          const next = yield* nextOf(crew, schedule.id, Math.max(aim.ahead(), untilRetry + 100))
+          const ask = (trigger: Parameters<Scheduler["schedule"]>[1]) =>
+            asker.schedule(fn, { retry, ...trigger, payload: { lane, ...trigger?.payload as object } })
+          const made = [
+            yield* ask({ trigger: Trigger.at(next.dueAt) }),
+            // Its second attempt is what is due then.
+            yield* ask({
+              trigger: Trigger.at(next.dueAt - untilRetry),
+              payload: { fails: true },
+              retry: { ...retry, baseDelay: untilRetry }
+            })
+          ]
+          // Starts by being claimed: nobody holds it before.
+          const sudden = yield* Effect.fork(
+            Effect.zipRight(sleepUntil(next.dueAt - 20 + pick(chance, 20)), ask({}))
+          )
+          yield* sleepUntil(next.dueAt + aim.offset())
+          const { answeredAt } = yield* aim.timed(asker.pauses.set(name))
+          const seen = yield* look(filter, newest)
+          for (const { id } of [next, ...made]) findings.race(seen.get(id))
+          aim.learn(seen)
+          made.push(yield* Fiber.join(sudden))
+          yield* sleepUntil(Math.max(now(), next.dueAt) + held)
+          for (const [id, task] of newerThan(seen, yield* look(filter, newest))) {
+            if (task.attempts.length > attemptsIn(seen, id)) findings.fault(lane, "began in the pause:", task)
+          }
+          const liftedAt = now()
+          for (const { attempt, taskId } of callsBetween(crew, answeredAt, liftedAt)) {
+            const before = seen.get(taskId as TaskId)
+            if (before !== undefined && attempt > before.attempts.length) {
+              findings.fault(lane, "was called in the pause:", before)
+            } else if (before !== undefined) {
+              findings.late++
+            }
+          }
+          yield* asker.pauses.lift(name)
+          yield* heard(crew, lane, ({ at }) => at > liftedAt && made.every(({ id }) => done.has(id)))
+        })
+      return Effect.gen(function*() {
+        yield* inLanes((index) =>
+          Effect.gen(function*() {
+            const lane = `function ${index}`
+            const fn = LambdaFunction.existing(functionOf(index))
+            // Start marks under a cap go another way.
+            if (index % 4 === 1) yield* asker.limits.set(functionOf(index), { concurrency: 20 })
+            const schedule = yield* repeatIn(crew, lane, index, chance, fn)
+            yield* Effect.replicateEffect(race(lane, index, schedule), turns[index] ?? 0, { discard: true })
+            yield* asker.cancelSchedule(schedule.id)
+          }).pipe(Effect.orDie)
+        )
+        yield* conclude(crew, "pauses.set", findings)
+      })
+    }
+  )
 
   test("a schedule is cancelled: nothing of it begins any more, nor is tried again", (crew, findings, chance, aim) => {
     const { asker, look } = crew
@@ -270,7 +294,7 @@ layer(Program.layer, { excludeTestServices: true, timeout: "60 seconds" })("whil
       Effect.gen(function*() {
         const due = Math.ceil(now() + aim.ahead() + 100 + pick(chance, 200))
         const { id } = yield* asker.repeat(job, {
-          trigger: everySecond[index % everySecond.length] as RecurringTrigger,
+          trigger: everySecond[index % everySecond.length] as Trigger.RecurringTrigger,
           startAt: due,
           payload: { lane } satisfies Told,
           retry
@@ -278,6 +302,7 @@ layer(Program.layer, { excludeTestServices: true, timeout: "60 seconds" })("whil
         yield* sleepUntil(due + aim.offset())
         const { answeredAt } = yield* aim.timed(asker.cancelSchedule(id))
         const seen = yield* look({ scheduleId: id }, 8)
+        aim.learn(seen)
         for (const task of seen.values()) {
           if (!isFinished(task)) findings.fault(lane, "goes on although cancelled:", task)
           if (task.nominalAt === due) findings.race(task)
@@ -302,7 +327,9 @@ layer(Program.layer, { excludeTestServices: true, timeout: "60 seconds" })("whil
       for (const { answeredAt, lane, seen } of raced) {
         for (const { at, attempt, taskId } of crew.endpoint.log) {
           const before = at > answeredAt ? seen.get(taskId as TaskId) : undefined
-          if (before !== undefined && attempt > before.attempts.length) findings.fault(lane, "was called although cancelled:", before)
+          if (before !== undefined && attempt > before.attempts.length) {
+            findings.fault(lane, "was called although cancelled:", before)
+          }
         }
       }
       expect(findings.faults).toEqual([])
@@ -351,6 +378,7 @@ layer(Program.layer, { excludeTestServices: true, timeout: "60 seconds" })("whil
         const { answer, answeredAt, calledAt } = yield* aim.timed(edit(schedule, { lane, edit: number }))
         const seen = yield* look({ scheduleId: schedule.id }, 8)
         findings.race(seen.get(next.id))
+        aim.learn(seen)
         for (const task of seen.values()) {
           if (task.attempts.length === 0 && !isFinished(task) && task.payload !== answer.payload) {
             findings.fault(lane, "waits with what was there before:", task)
@@ -366,7 +394,9 @@ layer(Program.layer, { excludeTestServices: true, timeout: "60 seconds" })("whil
     const judge = (edits: ReadonlyArray<Edited>, arrival: Arrival) => {
       const { by = "", edit = 0, lane } = told(arrival)
       const its = edits[edit]
-      if (its === undefined || its.by !== by) return findings.fault(lane, "was called by an edit that did not hold:", by, edit)
+      if (its === undefined || its.by !== by) {
+        return findings.fault(lane, "was called by an edit that did not hold:", by, edit)
+      }
       if (its.calledAt > arrival.at) findings.fault(lane, "was called by an edit that came later:", edit)
       edits.forEach(({ answeredAt, begun }, later) => {
         if (later <= edit || answeredAt > arrival.at) return

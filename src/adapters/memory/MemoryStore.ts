@@ -27,7 +27,15 @@ import { farthest } from "../../domain/Time.ts"
 import { ofAll } from "../../policies/caps.ts"
 import { noteEnd } from "../../policies/failures.ts"
 import type { Followed, ScheduleState } from "../../policies/occurrences.ts"
-import { asStored, begin, begunKinds, follow, followReplaced, overlapOf, verdictOn } from "../../policies/occurrences.ts"
+import {
+  asStored,
+  begin,
+  begunKinds,
+  follow,
+  followReplaced,
+  overlapOf,
+  verdictOn
+} from "../../policies/occurrences.ts"
 import { ChangeLog } from "../../ports/ChangeLog.ts"
 import { mostCounted } from "../../ports/TaskRepository.ts"
 import type {
@@ -243,11 +251,15 @@ export class MemoryStore {
   /** @param storeNow by which leases are judged */
   start(lease: Lease, mark: StartMark, now: EpochMillis, storeNow: EpochMillis): StartVerdict {
     const task = this.tasks.get(mark.id)
-    if (task !== undefined && this.controls.isPaused(task.function.name)) return { _tag: "Paused" }
+    // What is not the writer's any more may have another function by now: that it is paused is no news of use to it.
+    if (task === undefined || TaskLifecycle.start(task, lease.instanceId, mark.token, now) === undefined) {
+      return { _tag: "Fenced" }
+    }
+    if (this.controls.isPaused(task.function.name)) return { _tag: "Paused" }
     const cap = mark.caps?.find((cap) => this.controls.capOf(cap) <= this.runningUnder(cap, storeNow))
     if (cap !== undefined) return { _tag: "Capped", cap }
-    const entry = task && this.scheduleOf(task)
-    const begun = task && begin(task, entry && this.stateOf(task, entry), lease.instanceId, mark, now)
+    const entry = this.scheduleOf(task)
+    const begun = begin(task, entry && this.stateOf(task, entry, now), lease.instanceId, mark, now)
     if (begun === undefined) return { _tag: "Fenced" }
     const cancelled = begun.replaces && entry !== undefined ? this.cancelOthers(begun.task, entry, now) : []
     this.put(begun.task, begunKinds[begun.task.status])
@@ -260,7 +272,7 @@ export class MemoryStore {
   }
 
   /** What a Task shares its turn with. */
-  private stateOf(task: Task, { live, schedule, underWay }: ScheduleEntry): ScheduleState {
+  private stateOf(task: Task, { live, schedule, underWay }: ScheduleEntry, now: EpochMillis): ScheduleState {
     const lane = laneOf(task)
     const isOther = (id: TaskId) => id !== task.id && laneOf(this.tasks.get(id) as Task) === lane
     const waits = isBuffering(overlapOf(task, schedule)) && lane === "schedule"
@@ -268,7 +280,7 @@ export class MemoryStore {
       const other = this.tasks.get(id) as Task
       return isOther(id) && other.attempts.length === 0 &&
         (other.nominalAt < task.nominalAt || (other.nominalAt === task.nominalAt && other.id < task.id)) &&
-        !this.isPaused(other, task.nominalAt)
+        !this.isPaused(other, now)
     }
     return {
       schedule,

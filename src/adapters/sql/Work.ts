@@ -164,7 +164,9 @@ export const load = (store: Store, run: Run, concerned: Concerned) =>
     const tasks = yield* readTasks(store, rows.flatMap(([, ...row]) => row[0] === null ? [] : [row]))
     // What belongs to a schedule that cannot be read is left alone.
     const readable = tasks.filter((task) => task.scheduleId === undefined || known.has(task.scheduleId))
-    const lanes = concerned.starts === true ? yield* lanesOf(store, run, found, readable) : new Map<TaskScheduleId, LanesOf>()
+    const lanes = concerned.starts === true
+      ? yield* lanesOf(store, run, found, readable)
+      : new Map<TaskScheduleId, LanesOf>()
     const schedules = new Map<TaskScheduleId, LockedSchedule>(
       found.map((schedule) => [schedule.id, { schedule, lanes: lanes.get(schedule.id) ?? emptyLanes() }])
     )

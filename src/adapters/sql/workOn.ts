@@ -78,6 +78,15 @@ export const cancelAll = (
 
 const paused: StartVerdict = { _tag: "Paused" }
 
+/** What is not the writer's any more may have another function by now: that it is paused is no news of use to it. */
+const isPaused = (
+  names: ReadonlySet<string>,
+  task: Task | undefined,
+  { mark: { token }, now, owner }: StartRequest
+): boolean =>
+  task !== undefined && TaskLifecycle.start(task, owner, token, now) !== undefined &&
+  (names.has(ofAll) || names.has(task.function.name))
+
 /** Which functions are paused; an empty name: all of them. From here on a pause waits for the end of this transaction. */
 const pausedIn = (store: Store, run: Run): Effect.Effect<ReadonlySet<string>, SqlError> =>
   Effect.map(run(pausedNames(store), []), (rows) => new Set(rows.map(([name]) => name as string)))
@@ -100,9 +109,7 @@ export const startIn = (store: Store, run: Run, requests: ReadonlyArray<StartReq
         },
         (work) =>
           requests.map((request) =>
-            names.has(ofAll) || names.has(work.task(request.mark.id)?.function.name ?? "") ?
-              paused :
-              startOne(work, request)
+            isPaused(names, work.task(request.mark.id), request) ? paused : startOne(work, request)
           )
       ),
       ({ stored, tell, value }) => ({
