@@ -17,11 +17,15 @@ const program = Effect.gen(function*() {
   const scheduler = yield* LambdaScheduler
   const { id } = yield* scheduler.repeat(report, { name: "report", trigger: Trigger.cron("*/10 * * * *") })
   const why = (instant: string) =>
-    Effect.flatMap(scheduler.explain(id, `2027-01-15T${instant}:00Z`), ({ rule, sentence }) =>
-      Console.log(`${instant} ${rule.padEnd(14)} ${sentence}`))
+    Effect.flatMap(
+      scheduler.explain(id, `2027-01-15T${instant}:00Z`),
+      ({ rule, sentence }) => Console.log(`${instant} ${rule.padEnd(14)} ${sentence}`)
+    )
   const until = (instant: string) =>
-    Effect.flatMap(Effect.clockWith((clock) => clock.currentTimeMillis), (now) =>
-      Effect.sleep(Date.parse(`2027-01-15T${instant}:00Z`) - now))
+    Effect.flatMap(
+      Effect.clockWith((clock) => clock.currentTimeMillis),
+      (now) => Effect.sleep(Date.parse(`2027-01-15T${instant}:00Z`) - now)
+    )
 
   yield* until("08:15")
   takes = "12 minutes"

@@ -11,7 +11,6 @@ export type {
   ExplanationFacts,
   ExplanationRule,
   ExplanationState,
-  InstantSituation,
   LearnedSituation,
   TaskSituation
 } from "./explain/Explanation.ts"
