@@ -107,7 +107,9 @@ describe("POST /schedule", () => {
         expect(task.scheduleId).toMatch(/^[0-9a-f-]{36}$/)
         yield* Effect.sleep("150 millis")
         const all = (yield* get("/list")).tasks.filter(({ name }) => name === repetition)
-        expect(all.map(({ status }) => status)).toEqual(["Succeeded", "Succeeded"])
+        // A machine that is late by an interval has passed one over.
+        const ran = all.map(({ status }) => status).filter((status) => status !== "Skipped")
+        expect(ran).toEqual(["Succeeded", "Succeeded"])
         expect(all.at(-1)?.id).toBe(task.id)
         expect(new Set(all.map(({ scheduleId }) => scheduleId))).toEqual(new Set([task.scheduleId]))
       }
