@@ -54,7 +54,9 @@ export const TaskRow = Schema.Struct({
   scheduleId: Schema.NullOr(Schema.String),
   nominalAt: Schema.Number,
   dueAt: Schema.Number,
-  attempts: Schema.Array(AttemptRow)
+  attempts: Schema.Array(AttemptRow),
+  /** Why it did not run, and of how many occurrences in a row, itself the first of them, it tells that. */
+  skip: Schema.NullOr(Schema.Struct({ reason: Schema.String, count: Schema.Number }))
 })
 export type TaskRow = typeof TaskRow.Type
 
@@ -64,7 +66,7 @@ export const ScheduleRow = Schema.Struct({
   recurrence: Recurrence,
   /** Nominal instant of its latest occurrence. */
   cursor: Schema.Number,
-  /** Occurrences that were passed over without a record of their own. */
+  /** Occurrences whose instants had gone by before anybody could start them. */
   missed: Schema.Number
 })
 export type ScheduleRow = typeof ScheduleRow.Type

@@ -97,7 +97,10 @@ export const observe = (url: string, schema: string): Effect.Effect<Observer, ne
             COALESCE((SELECT json_agg(json_build_object('number', a.number, 'outcome', a.outcome) ORDER BY a.number)
               FROM "${schema}".task_attempts a WHERE a.task_id = t.id), '[]'::json)::jsonb
             || CASE WHEN t.status = 'Running' THEN jsonb_build_array(jsonb_build_object('number', t.attempt, 'outcome', NULL))
-              ELSE '[]'::jsonb END AS attempts
+              ELSE '[]'::jsonb END AS attempts,
+            CASE WHEN t.skipped LIKE '{%' THEN
+              json_build_object('reason', t.skipped::json->>'reason', 'count', COALESCE((t.skipped::json->>'count')::int, 1))
+              WHEN t.skipped IS NOT NULL THEN json_build_object('reason', t.skipped, 'count', 1) END AS skip
           FROM "${schema}".tasks t ORDER BY t.id`
         ),
         schedules: ask(

@@ -17,6 +17,7 @@ const aRow = (id: string, outcomes: ReadonlyArray<AttemptOutcome | null>, fields
   nominalAt: t0,
   dueAt: t0,
   attempts: outcomes.map((outcome, index) => ({ number: index + 1, outcome })),
+  skip: null,
   ...fields
 })
 
@@ -95,7 +96,20 @@ describe("a history that is as promised", () => {
     const tasks = [
       aRow("o1", ["succeeded"], { name: "ticks", scheduleId: "s" }),
       aRow("o2", ["succeeded"], { name: "ticks", scheduleId: "s", nominalAt: t0 + 1_000 }),
-      aRow("o3", [], { name: "ticks", scheduleId: "s", nominalAt: t0 + 2_000, status: "Skipped" }),
+      aRow("o3", [], {
+        name: "ticks",
+        scheduleId: "s",
+        nominalAt: t0 + 2_000,
+        status: "Skipped",
+        skip: { reason: "overlap", count: 1 }
+      }),
+      aRow("late", [], {
+        name: "ticks",
+        scheduleId: "s",
+        nominalAt: t0 + 3_000,
+        status: "Skipped",
+        skip: { reason: "catchUp", count: 17 }
+      }),
       aRow("o4", [], {
         name: "ticks",
         scheduleId: "s",
@@ -227,14 +241,31 @@ describe("the occurrences of a schedule that is not kept", () => {
 
   it("fixed: one is missing, one too many, off its instants, or not the latest", () => {
     expect(broken(at(0, 1_000, 2_000), aSchedule(2_000))).toEqual([])
-    expect(broken(at(0, 2_000), aSchedule(2_000))).toEqual(["has 2 occurrences and has passed over 0; 3 were due"])
-    expect(broken(at(0, 1_000, 2_000), aSchedule(2_000, { missed: 1 }))).toHaveLength(1)
+    expect(broken(at(0, 2_000), aSchedule(2_000))).toEqual(["tells of 2 occurrences; 3 were due"])
     expect(broken(at(0, 1_001, 2_000), aSchedule(2_000))).toEqual([
       `has an occurrence at ${t0 + 1_001}, which is none of its instants`
     ])
-    expect(broken(at(0, 1_000), aSchedule(2_000, { missed: 1 }))).toEqual([
-      `stands at ${t0 + 2_000}, its latest occurrence is at ${t0 + 1_000}`
+    expect(broken(at(0, 1_000), aSchedule(2_000))).toEqual([
+      `stands at ${t0 + 2_000}, its latest occurrence is at ${t0 + 1_000}`,
+      "tells of 2 occurrences; 3 were due"
     ])
+  })
+
+  it("fixed: what was missed is told of, and its number is kept", () => {
+    const passedOver = (at: number, count: number, reason = "catchUp") =>
+      aRow(`o${at}`, [], {
+        name: "ticks",
+        scheduleId: "s",
+        nominalAt: t0 + at,
+        status: "Skipped",
+        skip: { reason, count }
+      })
+    const rows = (count: number, reason?: string) => [...at(0), passedOver(1_000, count, reason), ...at(4_000)]
+    expect(broken(rows(3), aSchedule(4_000, { missed: 3 }))).toEqual([])
+    expect(broken(rows(2), aSchedule(4_000, { missed: 2 }))).toEqual(["tells of 4 occurrences; 5 were due"])
+    expect(broken(rows(3), aSchedule(4_000))).toEqual(["has missed 0 and tells of 3"])
+    expect(broken(rows(3, "paused"), aSchedule(4_000))).toEqual([])
+    expect(broken(rows(3, "overlap"), aSchedule(4_000, { missed: 3 }))).toEqual(["has missed 3 and tells of 0"])
   })
 
   it("spaced: two are too close, or the latest is another", () => {
