@@ -79,7 +79,7 @@ export const makeDb = (client: PgClient, runApart?: Run): Db => {
         const on = runOn(connection)
         return Effect.zipRight(
           // An instance that freezes in the middle must not keep its rows locked for long after its lease.
-          on("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 1000"),
+          on("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 1000"),
           Effect.matchCauseEffect(restore(body(on)), {
             // What the rollback itself fails of ends the transaction as well.
             onFailure: (cause) => Effect.zipRight(Effect.ignore(on("ROLLBACK")), Effect.failCause(cause)),

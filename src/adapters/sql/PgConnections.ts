@@ -109,8 +109,12 @@ const acquirePool = (options: PgConnectionsOptions) =>
         // Read here: the pool would read it at its first connection, and throw there.
         new Connection({ connectionString })
         const newConnections: NewConnections = {
-          // Not with the startup packet: poolers refuse a connection that asks for what they do not know.
-          onConnect: (client) => client.query(`SET statement_timeout = ${Math.ceil(queryTimeout)}`)
+          // Not with the startup packet: poolers refuse a connection that asks for what they do not know. What has waited for
+          // a lock has to see what was written meanwhile, whatever the database's default is.
+          onConnect: (client) =>
+            client.query(
+              `SET statement_timeout = ${Math.ceil(queryTimeout)}; SET default_transaction_isolation = 'read committed'`
+            )
         }
         const pool = new pg.Pool({
           ...newConnections,

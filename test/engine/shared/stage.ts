@@ -121,13 +121,17 @@ const makeHeldClock = (start: EpochMillis) => {
 /** Every call of a store that is an Effect, done in another way. */
 const through = (store: Store, way: (answer: Effect.Effect<unknown, any>, call: string) => unknown): Store =>
   Object.fromEntries(
-    Object.entries(store).map(([name, member]: [string, unknown]) => [
-      name,
-      typeof member !== "function" ? member : (...request: ReadonlyArray<unknown>) => {
-        const answer: unknown = (member as (...request: ReadonlyArray<unknown>) => unknown)(...request)
-        return Effect.isEffect(answer) ? way(answer as Effect.Effect<unknown, any>, name) : answer
-      }
-    ])
+    Object.entries(store).map(([name, member]: [string, unknown]) => {
+      const through = (answer: unknown) =>
+        Effect.isEffect(answer) ? way(answer as Effect.Effect<unknown, any>, name) : answer
+      return [
+        name,
+        typeof member !== "function"
+          ? through(member)
+          : (...request: ReadonlyArray<unknown>) =>
+            through((member as (...request: ReadonlyArray<unknown>) => unknown)(...request))
+      ]
+    })
   ) as unknown as Store
 
 interface Backing {
