@@ -17,6 +17,11 @@ const second = (seconds: number) => at(begin) + seconds * 1_000
 const fail = (errorType?: string) =>
   ScriptedLambdaClient.fail("FunctionError", errorType === undefined ? {} : { errorType })
 
+const failsOnce = () => {
+  let calls = 0
+  return () => calls++ === 0 ? fail() : Effect.succeed("fine")
+}
+
 /** When each attempt began, in seconds from the beginning. */
 const beganAt = (task: Task) => task.attempts.map(({ startedAt }) => (startedAt - at(begin)) / 1_000)
 
@@ -331,6 +336,56 @@ describe("after its deadline nothing is started", () => {
           }))
     )
   }
+
+  eachStore(
+    "though it is due again before: a schedule goes on after a retry that has waited too long for a slot",
+    (store) =>
+      onStage(
+        store,
+        begin,
+        { job: failsOnce(), slow: () => Effect.sleep("50 seconds") },
+        (stage) =>
+          Effect.gen(function*() {
+            const one = yield* stage.start({ concurrency: 1 })
+            const { id } = yield* one.scheduler.repeat(job, {
+              trigger: Trigger.spaced("1 minute"),
+              startAt: "2027-05-03T12:01:00Z",
+              retry: { deadline: "20 seconds", backoff: "fixed", baseDelay: "5 seconds" }
+            })
+            yield* until("2027-05-03T12:01:02Z")
+            yield* one.scheduler.schedule(slow)
+            yield* until("2027-05-03T12:03:00Z")
+            const [first, second] = yield* tasksOf(one, "job")
+            assert.deepStrictEqual(first && failureOf(first), ["Expired", at("2027-05-03T12:01:52Z")])
+            assert.deepStrictEqual(first && outcomes(first), ["failed"])
+            assert.deepInclude(second, { status: "Succeeded", nominalAt: at("2027-05-03T12:02:52Z") })
+            assert.deepInclude(yield* one.scheduler.getSchedule(id), { runs: 2, status: "Active" })
+          })
+      )
+  )
+
+  it("while the store is away for the mark of a retry, its schedule goes on after what expires meanwhile", () =>
+    inWorld({ scripts: { job: failsOnce() } }, (world) =>
+      Effect.gen(function*() {
+        const { begin, until } = yield* timeline(world)
+        const one = yield* world.start()
+        let marks = 0
+        one.link.fault = (call) => call === "start" && marks++ > 0 && marks < 10 ? lostRequest : undefined
+        const { id } = yield* one.scheduler.repeat(job, {
+          trigger: Trigger.spaced("1 minute"),
+          initialDelay: "1 minute",
+          retry: { deadline: Duration.millis(5_025), backoff: "fixed", baseDelay: "5 seconds" }
+        })
+        yield* until(200_000)
+        const tasks = (yield* world.tasks).slice().reverse()
+        const [first, second] = tasks
+        const what = tasks.map((task) => `${task.nominalAt - begin} ${task.status} ${outcomes(task).join()}`).join("; ")
+        assert.strictEqual(first && failureOf(first)[0], "Expired", what)
+        assert.deepStrictEqual(first && outcomes(first), ["failed"], what)
+        assert.strictEqual(second?.status, "Succeeded", what)
+        assert.deepInclude(yield* one.scheduler.getSchedule(id), { status: "Active" }, what)
+        sound(world)
+      })))
 
   it("while the store is away, or its replies get lost, a Task expires once, and its schedule goes on", async () => {
     for (const trigger of [Trigger.fixed("1 minute"), Trigger.spaced("1 minute")]) {
