@@ -1,6 +1,6 @@
 /** What is asked of the store takes its time, and is overtaken by what others ask of it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, TestClock } from "effect"
+import { Effect, Either, Fiber, TestClock } from "effect"
 import { LambdaScheduler, Trigger } from "../../src/index.ts"
 import { ScriptedLambdaClient } from "../../src/testing/index.ts"
 import type { Store } from "./brokenStore.ts"
@@ -9,9 +9,11 @@ import { engine, instants, job, settleDown } from "./support.ts"
 
 /** A store of which some calls take a second to get there, or an answer a second to come back, while they are slow. */
 const slowStore = () => {
-  const slow = { ends: false, cancels: false, answers: false }
+  const slow = { ends: false, cancels: false, answers: false, changes: false }
   const store = storeWith((memory: Store) => ({
     settle: (lease, settlements) => Effect.delay(memory.settle(lease, settlements), slow.ends ? "1 second" : 0),
+    changeSchedule: (id, claim, change) =>
+      Effect.delay(memory.changeSchedule(id, claim, change), slow.changes ? "1 second" : 0),
     cancel: (lease, target, now) => Effect.delay(memory.cancel(lease, target, now), slow.cancels ? "1 second" : 0),
     controls: Effect.suspend(() => {
       const isSlow = slow.answers
@@ -81,6 +83,41 @@ describe("an edit while the end of a run is on its way to the store", () => {
       assert.deepStrictEqual(yield* instants(), [0, 13_000])
     }).pipe(Effect.provide(engine({ job: () => Effect.sleep("3 seconds") }, {}, store)))
   })
+})
+
+describe("two edits at once", () => {
+  const atOnce = (guard: { readonly revision?: number }) => {
+    const { slow, store } = slowStore()
+    return Effect.gen(function*() {
+      const scheduler = yield* LambdaScheduler
+      const { id } = yield* scheduler.repeat(job, { trigger: Trigger.fixed("10 seconds"), payload: 0 })
+      slow.changes = true
+      const edits = yield* Effect.fork(Effect.forEach(
+        [1, 2],
+        (payload) => Effect.either(scheduler.editSchedule(id, { payload }, guard)),
+        { concurrency: "unbounded" }
+      ))
+      yield* TestClock.adjust("10 seconds")
+      const answers = yield* Fiber.join(edits)
+      const { payload, revision } = yield* scheduler.getSchedule(id)
+      return { answers: answers.map((answer) => Either.isRight(answer) ? "edited" : answer.left), payload, revision }
+    }).pipe(Effect.provide(engine({}, {}, store)))
+  }
+
+  it.effect("of one revision: one of them holds", () =>
+    Effect.gen(function*() {
+      const { answers, payload, revision } = yield* atOnce({ revision: 1 })
+      const winner = answers.indexOf("edited")
+      assert.deepStrictEqual([payload, revision], [String(winner + 1), 2])
+      assert.deepInclude(answers[1 - winner], { _tag: "RevisionConflict", expected: 1, actual: 2 })
+    }))
+
+  it.effect("of whatever revision there is: both hold, one after the other", () =>
+    Effect.gen(function*() {
+      const { answers, payload, revision } = yield* atOnce({})
+      assert.deepStrictEqual([answers, revision], [["edited", "edited"], 3])
+      assert.include(["1", "2"], payload)
+    }))
 })
 
 describe("an edit while the cancellation of an occurrence is on its way to the store", () => {
