@@ -7,6 +7,7 @@ import type { Successor, TaskSchedule } from "../domain/TaskSchedule.ts"
 import { advance, countRun, isAtCursor, occurrence, pausedUntil, successorIsStoredAt } from "../domain/TaskSchedule.ts"
 import type { EpochMillis } from "../domain/Time.ts"
 import { missedOf, planAfter } from "./catchUp.ts"
+import { noteEnd } from "./failures.ts"
 import type { Others } from "./overlap.ts"
 import { lookAgainAt, onOverlap } from "./overlap.ts"
 
@@ -118,7 +119,7 @@ export const begin = (
   const passedOver = isFirstByRule && isAtCursor(state.schedule, task) ? successor?.skip : undefined
   if (passedOver === undefined && isExpired(task, now)) {
     const expired = TaskLifecycle.expire(task, owner, mark.token, now)
-    return accepted(expired, state && follow(state.schedule, task, successor, now))
+    return expired && accepted(expired, state && follow(noteEnd(state.schedule, expired), task, successor, now))
   }
   // A later attempt of an occurrence is no further run, and has been followed already.
   if (state === undefined || task.attempts.length > 0) return accepted(started)

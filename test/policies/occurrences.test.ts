@@ -348,6 +348,16 @@ describe("an occurrence that is passed over", () => {
 describe("an occurrence past its deadline", () => {
   const hurried = { ...defaultRetryPolicy, deadline: 500 }
 
+  it("is a failure that may pause its schedule: what follows waits for the end of that", () => {
+    const schedule = aSchedule({ retry: hurried, pauseAfterFailures: 2, failures: 1 })
+    const { followed } = made(mark(schedule, { now: t0 + 500 }))
+    expect(followed).toMatchObject({
+      schedule: { failures: 2, pause: { since: t0 + 500, by: "effect-lambda-scheduler" } },
+      next: { task: { nominalAt: t0 + interval } }
+    })
+    expect(followed?.next?.task.claimableAt).toBeGreaterThan(t0 + interval)
+  })
+
   it("fails, is no run, and is followed whatever the rule", () => {
     for (const schedule of [aSchedule({ retry: hurried }), aSpacedSchedule({ retry: hurried })]) {
       const begun = made(mark(schedule, { now: t0 + 500 }))

@@ -302,6 +302,29 @@ for (const store of stores) {
     )
 
     scenario(
+      "failures in a row are also those that came too late to be started",
+      {},
+      (stage, instance) =>
+        Effect.gen(function*() {
+          const { scheduler } = instance
+          const { id } = yield* scheduler.repeat(
+            job,
+            every({ pauseAfterFailures: 1, retry: { deadline: "5 seconds" } })
+          )
+          yield* scheduler.pauses.set("job")
+          yield* until("2027-05-03T12:00:57Z")
+          yield* scheduler.pauses.lift("job")
+          yield* until("2027-05-03T12:02:00Z")
+          assert.deepStrictEqual(yield* stage.runs("job"), [])
+          const { failures, pause } = yield* scheduler.getSchedule(id)
+          assert.deepStrictEqual([failures, pause?.by], [1, "effect-lambda-scheduler"])
+          yield* scheduler.resumeSchedule(id)
+          yield* until("2027-05-03T12:02:15Z")
+          assert.deepStrictEqual((yield* stage.runs("job")).map((at) => at.slice(11)), ["12:02Z", "12:02:10Z"])
+        })
+    )
+
+    scenario(
       "a function, and everything: nothing starts, retries included, and nothing is lost",
       {},
       (stage, instance) =>
