@@ -83,6 +83,8 @@ export const makeDispatcher = (needs: {
     let looksAt: EpochMillis = Infinity
     /** The store holds Tasks within the horizon that did not fit. */
     let behind = false
+    /** The last look has found something due, and nothing that was to be had: room makes no difference to that. */
+    let inVain = false
     /** Nothing can be claimed before there is room or a slot. */
     let blocked = false
     /** When functions without their share were looked for. */
@@ -261,6 +263,7 @@ export const makeDispatcher = (needs: {
     const nextPoll = (now: EpochMillis, claimed: number, limit: number, nextAt: EpochMillis): EpochMillis => {
       const hasMore = claimed === limit
       behind = nextAt <= now
+      inVain = behind && claimed === 0
       pollsAfter = claimed > 0 || behind || !repository.hintsGetThrough()
         ? config.pollInterval
         : Math.min(pollsAfter * 2, config.idlePollInterval)
@@ -304,7 +307,7 @@ export const makeDispatcher = (needs: {
         if (!blocked && claimableAt - (reach ? horizon() : 0) < looksAt) Queue.unsafeOffer(wake, undefined)
       },
       noteRoom: () => {
-        if ((behind && hasRoom()) || (blocked && slots() > 0)) Queue.unsafeOffer(wake, undefined)
+        if ((behind && !inVain && hasRoom()) || (blocked && slots() > 0)) Queue.unsafeOffer(wake, undefined)
       },
       claimUntil: (now) => !behind && roomAhead() > 0 ? now + horizon() : undefined,
       stop: Effect.map(looking.take(1), begin),

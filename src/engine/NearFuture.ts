@@ -16,6 +16,7 @@ import type { EngineSettings } from "./EngineConfig.ts"
 import { engineMetrics } from "./EngineMetrics.ts"
 import { Lane } from "./Lane.ts"
 import { leanRuntime } from "./leanRuntime.ts"
+import { Runs } from "./Runs.ts"
 
 export interface NearFuture {
   /** Takes a claimed Task; starts it at once if it is due and a slot is free. */
@@ -115,7 +116,7 @@ export const makeNearFuture = (needs: {
     const readyLanes = new Set<Lane>()
     let ready = 0
     let waitingBytes = 0
-    const runs = new Map<TaskId, Fiber.RuntimeFiber<void>>()
+    const runs = new Runs()
     let running = 0
     let reservedSlots = 0
     let closed = false
@@ -160,8 +161,7 @@ export const makeNearFuture = (needs: {
       lane.running--
       forget(lane)
       engineMetrics.running(-1)
-      // A retry without delay has begun under the same id before the run before it came to its end.
-      if (runs.get(id) === fiber) runs.delete(id)
+      runs.delete(id, fiber)
       if (running === 0) {
         tellAll(onDrained)
         onDrained = []
@@ -180,7 +180,7 @@ export const makeNearFuture = (needs: {
       engineMetrics.running(1)
       const fiber = runFork(work(admitted))
       if (fiber.unsafePoll() === null) {
-        runs.set(id, fiber)
+        runs.add(id, fiber)
         fiber.addObserver(() => ended(id, fiber, lane, admitted))
       } else ended(id, fiber, lane, admitted)
     }
@@ -252,7 +252,7 @@ export const makeNearFuture = (needs: {
     const names = (which: (lane: Lane) => boolean): ReadonlyArray<string> =>
       Array.from(lanes.values()).filter(which).map(({ name }) => name)
 
-    const interruptAll = Effect.suspend(() => Fiber.interruptAll([...runs.values()]))
+    const interruptAll = Effect.suspend(() => Fiber.interruptAll(runs.all()))
     yield* Effect.addFinalizer(() => timer === undefined ? Effect.void : Fiber.interrupt(timer))
 
     return {
@@ -302,7 +302,7 @@ export const makeNearFuture = (needs: {
       },
       reopened: () => pump(),
       known: () => {
-        const ids = new Set(runs.keys())
+        const ids = new Set(runs.ids())
         for (const { id } of waitingTasks()) ids.add(id)
         return ids
       },
@@ -310,11 +310,11 @@ export const makeNearFuture = (needs: {
         if (running > 0) resume(Exit.void)
         else onBusy.push(() => resume(Exit.void))
       }),
-      runningIds: () => [...runs.keys()],
+      runningIds: () => [...runs.ids()],
       running: () => running,
       interrupt: (ids) =>
         Effect.suspend(() => {
-          const fibers = Array.from(ids, (id) => runs.get(id)).filter((fiber) => fiber !== undefined)
+          const fibers = Array.from(ids, (id) => runs.of(id)).flat()
           const gone = () => fibers.every((fiber) => fiber.unsafePoll() !== null)
           return Effect.zipRight(
             Effect.forEach(fibers, Fiber.interruptFork, { discard: true }),

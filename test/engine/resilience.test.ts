@@ -124,6 +124,20 @@ describe("the dispatcher", () => {
     }).pipe(Effect.provide(engine({}, {}, store)))
   })
 
+  it.effect("asks again after a moment for what is due and not to be had", () => {
+    let asked = 0
+    const store = storeWith(() => ({
+      shared: true,
+      claimDue: ({ now }) => Effect.sync(() => ({ tasks: [], nextAt: ++asked < 1_000 ? now : undefined }))
+    }))
+    return Effect.gen(function*() {
+      yield* LambdaScheduler
+      yield* TestClock.adjust("1 second")
+      assert.isAtLeast(asked, 10)
+      assert.isAtMost(asked, 25)
+    }).pipe(Effect.provide(engine({}, {}, store)))
+  })
+
   it.effect("claims no more than fits, and the rest when there is room again", () =>
     Effect.gen(function*() {
       const scheduler = yield* LambdaScheduler
