@@ -141,7 +141,7 @@ export interface SchedulesApi {
 
   /**
    * Runs a schedule's function now, also while it is paused. Its cadence and `maxRuns` are not touched; its overlap policy
-   * holds, unless another one is given.
+   * holds, unless another one is given. With an id or an idempotency key it may be repeated while the schedule is active.
    *
    * @example
    * const task = yield* scheduler.runNow(id, { overlap: "allowAll" })
