@@ -46,6 +46,9 @@ export const guardClient = (client: LambdaClient): void => {
   )
 }
 
+/** Well below the 350 seconds after which a NAT gateway forgets a connection that says nothing: a call may take 900. */
+const probeEvery: Millis = 30_000
+
 type Connected = (error: Error | null, socket: Socket) => void
 
 const guardAgent = <Agent extends Http.Agent>(
@@ -73,6 +76,8 @@ const guardAgent = <Agent extends Http.Agent>(
     socket.once(connected, () => {
       connecting.delete(socket)
       socket.setTimeout(0)
+      // An agent asks for it only once a socket is idle, on some versions of Node.
+      socket.setKeepAlive(true, probeEvery)
       socket.off("timeout", onTimeout)
       socket.off("error", onFailure)
       const refusal = departure && depart(departure)

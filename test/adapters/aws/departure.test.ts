@@ -2,6 +2,8 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Http from "node:http"
 import type { LookupFunction } from "node:net"
+import { Socket } from "node:net"
+import { vi } from "vitest"
 import { departing, guardedAgents } from "../../../src/adapters/aws/departure.ts"
 import type { Departure } from "../../../src/adapters/aws/departure.ts"
 import { endpoint } from "./support/endpoint.ts"
@@ -57,6 +59,20 @@ describe("a new connection", () => {
       const departure: Departure = { state: "left", isLate: () => false }
       const status = yield* post(server.url, httpAgent, departure, () => seen.push(departure.state))
       expect([status, ...seen, departure.state]).toEqual([200, "held", "left"])
+    }))
+
+  it.scopedLive("is probed while it waits for an answer, from the first request on", () =>
+    Effect.gen(function*() {
+      const probed = vi.spyOn(Socket.prototype, "setKeepAlive")
+      yield* Effect.addFinalizer(() => Effect.sync(() => probed.mockRestore()))
+      let probedBefore: ReadonlyArray<unknown> = []
+      const server = yield* endpoint(() => {
+        probedBefore = probed.mock.calls.slice()
+        return { status: 200 }
+      })
+      const { httpAgent } = yield* agents
+      yield* post(server.url, httpAgent, { state: "left", isLate: () => false }, () => {})
+      expect(probedBefore).toContainEqual([true, 30_000])
     }))
 
   it.scopedLive("is used again", () =>
