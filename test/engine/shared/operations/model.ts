@@ -38,7 +38,7 @@ export const ruleOf = (spec: RuleSpec, now: EpochMillis): { readonly rule: Rule;
 /** The number of an instant; whole if the rule names it. */
 export const numberOf = ({ offset, period }: Grid, at: EpochMillis): number => (at - offset) / period
 const numberUpTo = (grid: Grid, at: EpochMillis): number => Math.floor(numberOf(grid, at))
-export const instantOf = ({ offset, period }: Grid, number: number): EpochMillis => offset + number * period
+const instantOf = ({ offset, period }: Grid, number: number): EpochMillis => offset + number * period
 export const isNamed = (grid: Grid, at: EpochMillis): boolean =>
   Number.isInteger(numberOf(grid, at)) && at >= grid.least
 export const countIn = (grid: Grid, after: EpochMillis, upTo: EpochMillis): number =>
