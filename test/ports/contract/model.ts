@@ -96,6 +96,19 @@ export class Model {
     task.owner = undefined
   }
 
+  /** One has been cancelled: the first of its schedule that is due and waits for something is looked at now. */
+  freed({ scheduleId }: ExpectedTask, now: number): void {
+    const [next] = [...this.tasks.values()]
+      .filter((task) =>
+        scheduleId !== undefined && task.scheduleId === scheduleId && task.status === "Scheduled" &&
+        task.attempts === 0 && task.dueAt <= now && task.claimableAt > now
+      )
+      .sort((left, right) => left.nominalAt - right.nominalAt || (left.id < right.id ? -1 : 1))
+    if (next === undefined) return
+    next.claimableAt = now
+    next.owner = undefined
+  }
+
   /** Whether a successor must be stored; moves the cursor if so. */
   follows(task: ExpectedTask, successor: Successor | undefined): boolean {
     const schedule = this.scheduleOf(task)

@@ -327,9 +327,9 @@ const run = Effect.fnUntraced(function*(repository: Repository, calls: ReadonlyA
         model.finished(each, "Cancelled")
       }
       if (target === "Task") {
-        if (hit.length > 0) follow(task, planned, answer.next, lease)
-        else expect(answer.next).toBeUndefined()
-        return
+        if (hit.length === 0) return void expect(answer.next).toBeUndefined()
+        follow(task, planned, answer.next, lease)
+        return model.freed(task, now)
       }
       expect(answer.next).toBeUndefined()
       for (const schedule of model.schedules.values()) {
