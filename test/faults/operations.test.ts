@@ -127,7 +127,7 @@ const repeatIn = (crew: Crew, lane: string, index: number, chance: () => number,
     retry
   }))
 
-/** The store and the endpoint agree, both processes have fired, no instant was run twice, and races were of all kinds. */
+/** The store and the endpoint agree, no instant was run twice; of many races, both processes have fired, and they were of all kinds. */
 const conclude = (crew: Crew, name: string, findings: Findings) =>
   Effect.gen(function*() {
     yield* until("all have ended", crew.asker.list({ status: ["Scheduled", "Running"] }, { limit: 1 }), ({ items }) =>
@@ -148,9 +148,12 @@ const conclude = (crew: Crew, name: string, findings: Findings) =>
     }
     yield* Console.log(`${name}: ${JSON.stringify({ ...findings.kinds, late: findings.late, ...crew.firedBy() })}`)
     expect(findings.faults.slice(0, 10)).toEqual([])
-    for (const [what, count] of Object.entries({ ...findings.kinds, ...crew.firedBy() })) {
+    // Of a few races one process, or one kind, may have had none.
+    const seen = races < 1_000 ? {} : { ...findings.kinds, ...crew.firedBy() }
+    for (const [what, count] of Object.entries(seen)) {
       expect(count, what).toBeGreaterThan(0)
     }
+    expect(crew.endpoint.log.length).toBeGreaterThan(0)
     return tasks
   })
 
