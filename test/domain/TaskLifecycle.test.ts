@@ -299,7 +299,7 @@ describe("TaskLifecycle", () => {
           task = next
         }
       }),
-      { numRuns: 2_000 }
+      { numRuns: 2_000, seed: 20_270_501 }
     )
     // A run that did not reach all of these would show too little.
     expect([...reached].sort()).toEqual([

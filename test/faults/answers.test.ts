@@ -186,6 +186,8 @@ describe("F49: a function that is not ready", () => {
       expect(spentAttempts(task)).toBe(2)
       const begun = task.attempts[0]?.startedAt ?? 0
       for (const { ended } of task.attempts) {
+        // By this clock five milliseconds are a second, after which a start mark is not acted on.
+        if (ended?.outcome === "notSent") continue
         expect(ended?.outcome).toBe((ended?.at ?? 0) - begun > 120_000 ? "failed" : "notReady")
       }
     }))
