@@ -153,7 +153,8 @@ const conclude = (crew: Crew, name: string, findings: Findings) =>
     for (const [what, count] of Object.entries(seen)) {
       expect(count, what).toBeGreaterThan(0)
     }
-    expect(crew.endpoint.log.length).toBeGreaterThan(0)
+    expect(findings.kinds["before it began"], "before it began").toBeGreaterThan(0)
+    expect(findings.kinds["while it ran"] + findings.kinds["after its end"], "later").toBeGreaterThan(0)
     return tasks
   })
 
